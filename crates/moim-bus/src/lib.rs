@@ -1,0 +1,227 @@
+//! The promise of a bus: one log per room, who relays it, who is where. And the bus inside one process.
+//! Not here: the bus over Redis (its own crate), what members see of it (`moim-core`), the store (`moim-store`).
+
+#[cfg(feature = "conformance")]
+pub mod conformance;
+mod in_process;
+mod relay;
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::future::BoxFuture;
+use moim_protocol::{
+    AckLevel, ClientId, Message, MessageId, NodeId, Notice, Position, RoomId, Seq, Timestamp, Typing,
+    UserName,
+};
+
+pub use in_process::{
+    ANSWERS_MAX, Clock, InProcessBus, InProcessConfig, InProcessDriver, LOG_BYTES_MAX, LOG_ROWS_MAX,
+    Numbering, ROOMS_MAX,
+};
+pub use relay::{RELAY_QUEUE_MAX, RelaySink, Relayed};
+
+/// Gives every room one log, and carries its events to the nodes that subscribed to it.
+///
+/// How the bus over Redis will meet each sentence stands in `crates/README.md`, "The bus over Redis".
+pub trait Bus: Send + Sync + 'static {
+    /// This node, random for each boot.
+    fn node(&self) -> NodeId;
+
+    /// Takes a message into its room's log and answers when it has the durability asked for.
+    ///
+    /// Calls for one room are numbered in the order they were made on this node, whether their futures are polled or not
+    /// (`conformance::numbers_follow_call_order`); numbers rise by exactly one within an epoch and are never used twice
+    /// (`conformance::numbers_are_gapless`). The same (room, sender, client id) with the same content within ten minutes is
+    /// the same message with the same receipt (`conformance::same_client_id_is_one_message`); with other content it is
+    /// [`BusError::ClientIdReused`].
+    ///
+    /// # Errors
+    /// After an error other than `ClientIdReused` the message may or may not be in the log. The same client id again is
+    /// safe.
+    ///
+    /// # Cancel safety
+    /// The message is in the bus's hands when the call returns; dropping the future only drops the answer.
+    fn publish(&self, draft: Draft) -> BoxFuture<'static, Result<Receipt, BusError>>;
+
+    /// Tells members everywhere that somebody types. At most once, in no order with messages; dropped under load.
+    fn typing(&self, room: &RoomId, typing: Typing);
+
+    /// From now on this node has `count` connections in the room; `notice` is what members everywhere are told.
+    /// Counts are absolute, so a lost one is repaired by the next (`conformance::counts_are_absolute`). A notice is told at
+    /// most once; it may be lost with the connection to the bus.
+    fn presence(&self, room: &RoomId, count: u64, notice: Option<Notice>);
+
+    /// Asks for the room's events on the sink given at start. When it answers `Ok`, every message whose number is above
+    /// a head read after that is relayed (`conformance::subscribed_before_read_is_gapless`): in order, each at least once, but
+    /// NOT reliably: what is lost shows as a `prev` that is not the last number seen, and is read with [`Bus::ring`] and
+    /// from the store.
+    ///
+    /// # Cancel safety
+    /// Dropping the future may leave the subscription in place; `unsubscribe` ends it.
+    fn subscribe<'a>(&'a self, room: &'a RoomId) -> BoxFuture<'a, Result<(), BusError>>;
+
+    /// Ends it. Events already on their way may still come.
+    fn unsubscribe(&self, room: &RoomId);
+
+    /// The room's head, read after the call was made, and its newest messages, at most `rows_max`, that the bus still
+    /// holds. Ring and store together are always the whole room: what the ring no longer holds is in the store
+    /// (`conformance::ring_is_fresh`).
+    ///
+    /// # Cancel safety
+    /// Safe: it only reads.
+    fn ring<'a>(&'a self, room: &'a RoomId, rows_max: usize) -> BoxFuture<'a, Result<Ring, BusError>>;
+
+    /// Connections in the room over all live nodes.
+    ///
+    /// # Cancel safety
+    /// Safe: it only reads.
+    fn user_count<'a>(&'a self, room: &'a RoomId) -> BoxFuture<'a, Result<u64, BusError>>;
+
+    /// Whether the bus takes publishes now: part of readiness.
+    fn health(&self) -> BusHealth;
+
+    /// Takes no more publishes. What was taken goes on to the store.
+    fn close(&self);
+}
+
+/// The write-ahead log as its writer sees it. One reader at a time per partition.
+pub trait WriteAhead: Send + Sync + 'static {
+    /// The oldest messages that are not committed, in log order; waits until there is one. `None` when the bus is closed
+    /// and nothing is left. The same messages come again until they are committed.
+    ///
+    /// # Cancel safety
+    /// Safe: nothing is taken out.
+    fn read(&self, rows_max: usize, bytes_max: usize) -> BoxFuture<'_, Option<Vec<Arc<Message>>>>;
+
+    /// These messages, the first ones of the log, are in the store: they leave the log, their senders get `stored`.
+    fn commit<'a>(&'a self, stored: &'a [Arc<Message>]) -> BoxFuture<'a, Result<(), BusError>>;
+}
+
+/// Where a bus reads a room it holds nothing of.
+pub trait SeedSource: Send + Sync + 'static {
+    /// The room as the store knows it.
+    ///
+    /// # Cancel safety
+    /// Safe: it only reads.
+    fn seed(&self, room: RoomId) -> BoxFuture<'static, Result<Seed, SeedError>>;
+}
+
+/// The store could not be asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("cannot read the room from the store: {0}")]
+pub struct SeedError(pub String);
+
+/// What the store knows of a room.
+#[derive(Debug, Clone, Default)]
+pub struct Seed {
+    /// The newest rows, oldest first; empty for a room that was never stored.
+    pub newest: Vec<Arc<Message>>,
+    /// Rows with a client id of the last ten minutes, for duplicates that come after a restart.
+    pub answers: Vec<SeedAnswer>,
+}
+
+/// A send that was answered, or would have been.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeedAnswer {
+    /// Who sent it.
+    pub sender: UserName,
+    /// What they called it.
+    pub client_id: ClientId,
+    /// [`content_hash`] of what they wrote.
+    pub content_hash: u64,
+    /// What they were, or would have been, told.
+    pub receipt: Receipt,
+}
+
+/// How long the same client id stays the same message, from its last try.
+pub const ANSWER_KEPT: Duration = Duration::from_secs(600);
+
+/// Tells contents of one client id apart. Not for anything that an attacker gains by a collision: it is the attacker's own
+/// content on both sides.
+#[must_use]
+pub fn content_hash(content: &str) -> u64 {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    content.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// A message before it has a number.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    /// The room.
+    pub room: RoomId,
+    /// Its public name, chosen by the gateway; the first of a duplicate's stays.
+    pub id: MessageId,
+    /// The sender's name for it.
+    pub client_id: Option<ClientId>,
+    /// Who sends it.
+    pub sender: UserName,
+    /// What they say.
+    pub content: Arc<str>,
+    /// The durability to wait for; `None`: the deployment's.
+    pub level: Option<AckLevel>,
+}
+
+/// What a publish is answered with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// Where it stands.
+    pub position: Position,
+    /// Its public name.
+    pub id: MessageId,
+    /// When the bus took it.
+    pub time: Timestamp,
+    /// The durability it has.
+    pub level: AckLevel,
+}
+
+/// The newest part of a room's log.
+#[derive(Debug, Clone)]
+pub struct Ring {
+    /// The last number used, or the new base right after a jump.
+    pub head: Position,
+    /// The number of the last message at or below the head: zero when there was none, `None` when unknown.
+    pub last: Option<Seq>,
+    /// The newest messages, contiguous, oldest first, the last one being the head's.
+    pub rows: Vec<Arc<Message>>,
+}
+
+/// Whether the bus takes publishes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BusHealth {
+    /// It does.
+    Open,
+    /// It does not: closed, or cut off.
+    Closed,
+}
+
+/// Why a bus did not do it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BusError {
+    /// The sender used this client id for other content.
+    #[error("the client id was used for other content")]
+    ClientIdReused,
+    /// A queue or the log is at its bound.
+    #[error("the {0} is full")]
+    Overloaded(&'static str),
+    /// The bus cannot be reached or is closed; the outcome may be unknown.
+    #[error("the bus is unavailable: {0}")]
+    Unavailable(String),
+    /// It is in the log, but `stored` was asked for and the store is away.
+    #[error("the store is away")]
+    StoreUnavailable,
+}
+
+impl BusError {
+    /// When trying again may help; `None`: never.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::ClientIdReused => None,
+            Self::Overloaded(_) => Some(Duration::from_millis(1000)),
+            Self::Unavailable(_) => Some(Duration::from_millis(1000)),
+            Self::StoreUnavailable => Some(Duration::from_millis(2000)),
+        }
+    }
+}

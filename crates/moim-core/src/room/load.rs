@@ -1,0 +1,112 @@
+//! Which loads a room needs: one on its way, one waiting, never more, however many join.
+//! Not here: what is done with what they found (`serve`).
+
+use std::{collections::VecDeque, sync::Arc, time::Instant};
+
+use moim_protocol::{MemberKey, Message, Position, Seq};
+
+use super::TAIL_MAX;
+
+/// A load's number in its room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct LoadId(u64);
+
+/// What a load found: the head, read after the load was asked for, and what leads to it without a hole.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The last number used, or the new base right after a jump.
+    pub head: Position,
+    /// Messages up to the head, oldest first, each one's `prev` the one before.
+    pub rows: Vec<Arc<Message>>,
+    /// No message stands above this number and below the first row (or the head, without rows).
+    pub floor: Seq,
+    /// Whether the store could be asked for all that was wanted.
+    pub complete: bool,
+}
+
+struct InFlight {
+    id: LoadId,
+    joiners: Vec<MemberKey>,
+    /// What was delivered since it was asked for.
+    tail: VecDeque<Arc<Message>>,
+    tail_lost: bool,
+}
+
+#[derive(Default)]
+pub(super) struct Loads {
+    last_id: LoadId,
+    in_flight: Option<InFlight>,
+    waiting: Vec<MemberKey>,
+    advance: bool,
+    retry_at: Option<Instant>,
+}
+
+/// A load that came back: who asked for it, and what happened meanwhile.
+pub(super) struct Finished {
+    pub(super) joiners: Vec<MemberKey>,
+    pub(super) tail: VecDeque<Arc<Message>>,
+    pub(super) tail_lost: bool,
+}
+
+impl Loads {
+    /// None, but numbers go on, so that an answer still on its way is not taken for a later one's.
+    pub(super) fn after(earlier: &Self) -> Self {
+        Self { last_id: earlier.last_id, ..Self::default() }
+    }
+
+    /// A joiner needs a load that is asked for after it came.
+    pub(super) fn wait(&mut self, joiner: MemberKey) {
+        self.waiting.push(joiner);
+    }
+
+    /// The room's own cursor needs one, to fill a hole.
+    pub(super) fn want_advance(&mut self) {
+        self.advance = true;
+    }
+
+    pub(super) fn retry_at(&self) -> Option<Instant> {
+        self.retry_at
+    }
+
+    pub(super) fn clear_retry(&mut self) {
+        self.retry_at = None;
+    }
+
+    pub(super) fn retry(&mut self, at: Instant) {
+        self.advance = true;
+        self.retry_at = Some(at);
+    }
+
+    /// The next load, if one is needed and none is on its way.
+    pub(super) fn start(&mut self, needed: bool) -> Option<(LoadId, &[MemberKey])> {
+        let wanted = needed || self.advance || !self.waiting.is_empty();
+        if self.in_flight.is_some() || !wanted || self.retry_at.is_some() {
+            return None;
+        }
+        self.advance = false;
+        self.last_id.0 += 1;
+        let flight = self.in_flight.insert(InFlight {
+            id: self.last_id,
+            joiners: std::mem::take(&mut self.waiting),
+            tail: VecDeque::new(),
+            tail_lost: false,
+        });
+        Some((flight.id, &flight.joiners))
+    }
+
+    /// A message was delivered to the live members.
+    pub(super) fn keep_tail(&mut self, message: &Arc<Message>) {
+        let Some(flight) = &mut self.in_flight else { return };
+        if flight.tail.len() >= TAIL_MAX {
+            flight.tail.clear();
+            flight.tail_lost = true;
+        }
+        flight.tail.push_back(message.clone());
+    }
+
+    /// A load came back; `None` when it is not the one that is awaited.
+    pub(super) fn finish(&mut self, id: LoadId) -> Option<Finished> {
+        let flight = self.in_flight.take_if(|flight| flight.id == id)?;
+        Some(Finished { joiners: flight.joiners, tail: flight.tail, tail_lost: flight.tail_lost })
+    }
+}

@@ -1,0 +1,31 @@
+//! Every word on a wire: ids, positions, frames in and out, error codes, close codes, and the limits clients can meet.
+//! Not here: what a session or a room does with them (`moim-core`), sockets (`moim-gateway`).
+
+mod client_frame;
+mod close;
+mod error_code;
+mod http;
+mod id;
+mod image;
+pub mod limits;
+mod message;
+mod position;
+mod request;
+mod room_event;
+mod server_frame;
+pub mod text;
+mod time;
+
+pub use client_frame::{AckLevel, BadFrame, ClientFrame};
+pub use close::{CloseReason, CloseRow};
+pub use error_code::{ErrorCode, ErrorRow};
+pub use http::{ErrorAnswer, ErrorBody, HistoryAnswer, RoomAnswer, SendAnswer, SendRequest};
+pub use id::{ClientId, Epoch, IdFault, MemberKey, MessageId, NodeId, RoomId, UserName};
+pub use image::{Frame, FramePayload, close_image, data_image, ping_image};
+pub use message::{Message, PresenceChange};
+pub use position::{Cursor, Position, Seq};
+pub use request::{JoinQuery, Profile, QueryFault, decode_segment, parse_seq, query_pairs};
+pub use room_event::{Notice, RoomEvent, Typing};
+pub use server_frame::{AckFrame, ErrorFrame, GapFrame, HistoryFrame, JoinedFrame, PageFrame, ServerFrame};
+pub use text::Language;
+pub use time::Timestamp;

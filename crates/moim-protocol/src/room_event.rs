@@ -1,0 +1,48 @@
+//! What happens in a room, as it comes to every node that has members there.
+//! Not here: how it is carried (`moim-bus`), how it looks to clients (`server_frame`).
+
+use std::sync::Arc;
+
+use crate::{MemberKey, Message, PresenceChange, Timestamp, UserName};
+
+/// What members are told when somebody comes or goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// Came or went.
+    pub change: PresenceChange,
+    /// The first of them.
+    pub username: UserName,
+    /// How many.
+    pub count: u32,
+    /// The only one it tells of, who is not told.
+    pub except: Option<MemberKey>,
+}
+
+/// Somebody started or stopped typing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Typing {
+    /// Who.
+    pub username: UserName,
+    /// Whether typing now.
+    pub is_typing: bool,
+    /// Where from; not told there.
+    pub from: MemberKey,
+}
+
+/// One event of a room, as it comes to a node.
+#[derive(Debug, Clone)]
+pub enum RoomEvent {
+    /// A message of the log.
+    Message(Arc<Message>),
+    /// Somebody types.
+    Typing(Typing),
+    /// Somebody came or went, or a count elsewhere changed.
+    Presence {
+        /// What to tell, if anything.
+        notice: Option<Notice>,
+        /// Connections in the room on other nodes.
+        elsewhere: u64,
+        /// When, by the bus's clock.
+        time: Timestamp,
+    },
+}

@@ -1,0 +1,237 @@
+//! Every section and key there is, what may be written for it, and what it means in a line.
+//! Not here: the values (`Config`), whether a value makes sense beside the others (`validate` of its section).
+
+/// A section, as `[name]` in the file.
+#[derive(Debug)]
+pub(crate) struct Section {
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// What it is about.
+    pub(crate) about: &'static str,
+    /// Its keys, in the order they are told.
+    pub(crate) keys: &'static [Key],
+}
+
+/// A key of a section.
+#[derive(Debug)]
+pub(crate) struct Key {
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// What may be written.
+    pub(crate) kind: Kind,
+    /// Whether its value is shown to nobody.
+    pub(crate) secret: bool,
+    /// What it means.
+    pub(crate) about: &'static str,
+}
+
+/// What may be written for a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A whole number from 0 to this.
+    Whole(u64),
+    /// Any text.
+    Text,
+    /// An IP address and a port.
+    Address,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// A list of texts.
+    Texts,
+    /// A list of networks.
+    Networks,
+}
+
+// TOML has no larger integer.
+const ANY: Kind = Kind::Whole(i64::MAX as u64);
+
+const fn key(name: &'static str, kind: Kind, about: &'static str) -> Key {
+    Key { name, kind, secret: false, about }
+}
+
+/// All of them, in the order they are told.
+pub(crate) const SECTIONS: &[Section] = &[
+    Section {
+        name: "listen",
+        about: "Where it listens.",
+        keys: &[
+            key(
+                "public",
+                Kind::Address,
+                "Where people connect: the page, WebSockets, HTTP. Port 0 takes any free one.",
+            ),
+            key("ops", Kind::Address, "Where operators look: /metrics, /livez, /readyz. Keep it private."),
+            key(
+                "trusted_proxies",
+                Kind::Networks,
+                "Networks whose X-Forwarded-For is believed; they have no limit per address.",
+            ),
+        ],
+    },
+    Section {
+        name: "auth",
+        about: "Who may chat.",
+        keys: &[
+            key("mode", Kind::Choice(&["anonymous"]), "Not set: anyone, but only on a loopback address."),
+            key(
+                "allowed_origins",
+                Kind::Texts,
+                "Origins of other web pages that may connect, like \"https://chat.example.com\"; \"*\" allows any.",
+            ),
+        ],
+    },
+    Section {
+        name: "limits",
+        about: "Bounds, and what a client meets beyond them.",
+        keys: &[
+            key("message_bytes_max", ANY, "Largest message in bytes. Over it: close 1009."),
+            key("connections_max", ANY, "Open connections on this node. Over it: 503."),
+            key(
+                "connections_per_address_max",
+                ANY,
+                "Open connections from one address, but for loopback and trusted proxies. Over it: 429.",
+            ),
+            key("rooms_per_connection_max", ANY, "Rooms one connection may be in. Over it: too_many_rooms."),
+            key(
+                "messages_per_second",
+                Kind::Whole(u32::MAX as u64),
+                "Frames a second from one connection. Over it: rate_limited.",
+            ),
+            key("room_name_chars_max", ANY, "Longest room name in characters. Over it: room_invalid."),
+            key("username_chars_max", ANY, "Longest user name in characters. Over it: username_invalid."),
+            key(
+                "outbox_bytes_max",
+                ANY,
+                "Bytes that may wait for one slow reader. Over it: gap, or close 1013.",
+            ),
+            key(
+                "stalled_reader_seconds",
+                ANY,
+                "Seconds a reader may take nothing while bytes wait for it. Over it: close 1013.",
+            ),
+            key("resume_messages_max", ANY, "Messages a resume replays. Further behind: recovered = false."),
+        ],
+    },
+    Section {
+        name: "drain",
+        about: "How it stops after SIGTERM.",
+        keys: &[
+            key("unready_seconds", ANY, "Seconds between turning unready and closing the first connection."),
+            key("spread_seconds", ANY, "Seconds over which connections are closed; a few take less."),
+            key("grace_seconds", ANY, "Seconds after which it stops, whatever is left."),
+        ],
+    },
+    Section {
+        name: "bus",
+        about: "What carries messages between the members of a room.",
+        keys: &[key("kind", Kind::Choice(&["in-process"]), "in-process: one node, nothing else needed.")],
+    },
+    Section {
+        name: "store",
+        about: "What keeps the messages.",
+        keys: &[key(
+            "kind",
+            Kind::Choice(&["embedded", "memory"]),
+            "embedded: files of this node. memory: gone when moim stops.",
+        )],
+    },
+    Section {
+        name: "embedded",
+        about: "The store of kind embedded.",
+        keys: &[key("path", Kind::Text, "The folder of its files; made at the first start.")],
+    },
+    Section {
+        name: "memory",
+        about: "The store of kind memory.",
+        keys: &[key("bytes_max", ANY, "Bytes of messages it keeps; the oldest go first.")],
+    },
+    Section {
+        name: "log",
+        about: "The log, on stderr.",
+        keys: &[
+            key("format", Kind::Choice(&["text", "json"]), "text for people, json for collectors."),
+            key(
+                "level",
+                Kind::Text,
+                "off, error, warn, info, debug or trace; exceptions after commas: \"info,moim_gateway=debug\".",
+            ),
+        ],
+    },
+];
+
+/// The section of that name.
+pub(crate) fn section(name: &str) -> Option<&'static Section> {
+    SECTIONS.iter().find(|section| section.name == name)
+}
+
+/// Every key with its section.
+pub(crate) fn keys() -> impl Iterator<Item = (&'static Section, &'static Key)> {
+    SECTIONS.iter().flat_map(|section| section.keys.iter().map(move |key| (section, key)))
+}
+
+impl Section {
+    /// The key of that name in this section.
+    pub(crate) fn key(&self, name: &str) -> Option<&'static Key> {
+        self.keys.iter().find(|key| key.name == name)
+    }
+}
+
+impl Kind {
+    /// What may be written, to follow "it must be".
+    pub(crate) fn expected(self) -> String {
+        match self {
+            ANY => "a whole number, 0 or more".into(),
+            Self::Whole(max) => format!("a whole number from 0 to {max}"),
+            Self::Text => "a text".into(),
+            Self::Address => "an IP address and a port, like 127.0.0.1:8765 or [::1]:8765".into(),
+            Self::Choice([only]) => format!("{only:?}"),
+            Self::Choice(words) => {
+                let words: Vec<String> = words.iter().map(|word| format!("{word:?}")).collect();
+                format!("one of {}", words.join(", "))
+            }
+            Self::Texts => "a list of texts".into(),
+            Self::Networks => "a list of networks, each like 10.0.0.0/8".into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::{Kind, SECTIONS, keys};
+    use crate::config::Config;
+
+    // An option that is not set has no place in a serialised Config.
+    const UNSET_BY_DEFAULT: [&str; 1] = ["auth.mode"];
+
+    #[test]
+    fn the_catalogue_is_the_config() {
+        let table = toml::Table::try_from(Config::default()).unwrap();
+        let mut of_config: BTreeSet<String> = UNSET_BY_DEFAULT.iter().map(ToString::to_string).collect();
+        for (section, keys) in &table {
+            of_config.extend(keys.as_table().unwrap().keys().map(|key| format!("{section}.{key}")));
+        }
+        let of_catalogue = keys().map(|(section, key)| format!("{}.{}", section.name, key.name)).collect();
+        assert_eq!(of_config, of_catalogue, "a key was added in one place only");
+    }
+
+    #[test]
+    fn every_choice_can_be_chosen() {
+        for (section, key) in keys() {
+            let Kind::Choice(words) = key.kind else { continue };
+            for word in words {
+                let text = format!("[{}]\n{} = {word:?}", section.name, key.name);
+                toml::from_str::<Config>(&text).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn names_suit_environment_variables() {
+        // A double underscore separates section and key there.
+        let good =
+            |name: &str| !name.contains("__") && name.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+        assert!(SECTIONS.iter().all(|s| good(s.name) && s.keys.iter().all(|k| good(k.name))));
+    }
+}

@@ -1,0 +1,197 @@
+//! The command line as people meet it: the built program, its words and its exit status.
+//! Not here: serving (the gateway's tests), each rule of a setting (unit tests in `src/config`).
+//!
+//! Words are compared with the files in `golden`; `UPDATE_GOLDEN=1 cargo test -p moim --test cli` writes them anew.
+
+#![allow(clippy::unwrap_used, reason = "a test's helpers are tests, which clippy does not see")]
+
+use std::{
+    env, fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+/// A folder to run in, so that files have short names and nothing of this machine is told.
+struct Place {
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn with_file(text: &str) -> Self {
+        let place = Self::new();
+        fs::write(place.folder.path().join("moim.toml"), text).unwrap();
+        place
+    }
+
+    fn moim(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_moim"));
+        for (name, _) in
+            env::vars_os().filter(|(name, _)| name.to_string_lossy().to_uppercase().starts_with("MOIM"))
+        {
+            command.env_remove(name);
+        }
+        command
+            .args(arguments)
+            .envs(variables.iter().copied())
+            .current_dir(self.folder.path())
+            .output()
+            .unwrap()
+    }
+}
+
+fn golden(name: &str, output: &Output, status: i32) {
+    let text = format!(
+        "exit status {}\n--- stdout\n{}--- stderr\n{}",
+        output.status.code().unwrap_or(-1),
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert_eq!(output.status.code(), Some(status), "{text}");
+    let file: PathBuf =
+        [env!("CARGO_MANIFEST_DIR"), "tests", "golden", &format!("{name}.txt")].iter().collect();
+    if env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(&file, &text).unwrap();
+    }
+    let expected = fs::read_to_string(&file).unwrap_or_default();
+    assert!(text == expected, "{} differs; UPDATE_GOLDEN=1 writes it anew. Now:\n{text}", shown(&file));
+}
+
+fn shown(file: &Path) -> String {
+    file.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+#[test]
+fn help_pages() {
+    let place = Place::new();
+    golden("help", &place.moim(&["--help"], &[]), 0);
+    golden("help_short", &place.moim(&["-h"], &[]), 0);
+    golden("help_serve", &place.moim(&["serve", "--help"], &[]), 0);
+    golden("help_check_config", &place.moim(&["help", "check-config"], &[]), 0);
+    golden("help_config", &place.moim(&["config", "--help"], &[]), 0);
+    golden("help_healthcheck", &place.moim(&["healthcheck", "--help"], &[]), 0);
+}
+
+#[test]
+fn version() {
+    let output = Place::new().moim(&["--version"], &[]);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), format!("moim {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn an_unknown_command_or_flag() {
+    golden("usage_command", &Place::new().moim(&["serv"], &[]), 2);
+    golden("usage_flag", &Place::new().moim(&["--prot", "80"], &[]), 2);
+}
+
+#[test]
+fn config_at_its_defaults() {
+    golden("config_defaults", &Place::new().moim(&["config"], &[]), 0);
+}
+
+#[test]
+fn config_tells_who_set_what() {
+    let place = Place::with_file("[listen]\npublic = \"0.0.0.0:80\"\n\n[auth]\nmode = \"anonymous\"\n");
+    let variables = [("MOIM__LISTEN__TRUSTED_PROXIES", "10.0.0.0/8,fd00::/8"), ("MOIM__LOG__FORMAT", "json")];
+    let output = place
+        .moim(&["config", "--config", "moim.toml", "--data", "chat", "--log-format", "text"], &variables);
+    golden("config_origins", &output, 0);
+}
+
+#[test]
+fn check_config_good() {
+    let place = Place::with_file("[limits]\nconnections_max = 5\n");
+    golden("check_good", &place.moim(&["check-config", "--config", "moim.toml"], &[]), 0);
+    golden("check_defaults", &place.moim(&["check-config"], &[]), 0);
+    golden("check_good_by_variable", &place.moim(&["check-config"], &[("MOIM_CONFIG", "moim.toml")]), 0);
+}
+
+#[test]
+fn check_config_tells_all_faults_at_once() {
+    let place = Place::with_file(concat!(
+        "[listen]\n",
+        "public = \"0.0.0.0:8765\"\n",
+        "adress = \"127.0.0.1:1\"\n",
+        "\n",
+        "[limit]\n",
+        "connections_max = 5\n",
+        "\n",
+        "[limits]\n",
+        "max_connections = 5\n",
+        "messages_per_second = \"100\"\n",
+        "room_name_chars_max = 0\n",
+        "\n",
+        "[store]\n",
+        "kind = \"embeded\"\n",
+        "\n",
+        "[bus]\n",
+        "kind = \"redis\"\n",
+    ));
+    let variables = [
+        ("MOIM__LIMITS__OUTBOX_BYTES_MAX", "1MB"),
+        ("MOIM__LISTEN__TRUSTED_PROXY", "10.0.0.0/8"),
+        ("MOIM_LOG_LEVEL", "debug"),
+        ("MOIM__DRAIN__GRACE_SECONDS", "5"),
+    ];
+    let arguments =
+        ["check-config", "--config", "moim.toml", "--ops-listen", "localhost:9765", "--log-format", "xml"];
+    golden("check_all_faults", &place.moim(&arguments, &variables), 78);
+}
+
+#[test]
+fn check_config_of_a_file_that_is_not_there_or_not_toml() {
+    let place = Place::with_file("[listen\npublic = 5\n");
+    golden("check_no_file", &place.moim(&["check-config"], &[("MOIM_CONFIG", "mion.toml")]), 78);
+    golden("check_no_toml", &place.moim(&["check-config", "--config", "moim.toml"], &[]), 78);
+}
+
+#[test]
+fn the_open_network_must_be_asked_for_in_words() {
+    let place = Place::new();
+    golden("check_open", &place.moim(&["serve", "--listen", "0.0.0.0:8765"], &[]), 78);
+    let asked =
+        place.moim(&["check-config", "--listen", "0.0.0.0:8765"], &[("MOIM__AUTH__MODE", "anonymous")]);
+    assert_eq!(asked.status.code(), Some(0), "{asked:?}");
+}
+
+#[test]
+fn serve_says_which_address_is_in_use_and_what_changes_it() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for (flag, other, key) in [("--listen", "--ops-listen", "public"), ("--ops-listen", "--listen", "ops")] {
+        let output = Place::new().moim(&[flag, &address, other, "127.0.0.1:0"], &[]);
+        let told = String::from_utf8_lossy(&output.stderr);
+        let sentence = format!(
+            "moim: listen.{key} = {address} is in use, perhaps by another moim; stop that, or choose"
+        );
+        assert!(told.contains(&sentence) && told.contains(&format!(" {flag}, ")), "{told}");
+        assert_eq!(output.status.code(), Some(1));
+    }
+}
+
+#[test]
+fn serve_says_which_folder_it_cannot_use_and_what_changes_it() {
+    let place = Place::with_file("");
+    let output = place
+        .moim(&["--data", "moim.toml/data", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"], &[]);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        told.contains("moim: the folder moim.toml/data cannot keep messages: a part of the path is a file"),
+        "{told}"
+    );
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn healthcheck_of_nobody() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let output = Place::new().moim(&["healthcheck", "--ops-listen", &free], &[]);
+    assert!(String::from_utf8_lossy(&output.stderr).starts_with(&format!("moim: nothing listens at {free}")));
+    assert_eq!(output.status.code(), Some(1));
+    let faulty = Place::new().moim(&["healthcheck", "--ops-listen", "here"], &[]);
+    assert_eq!(faulty.status.code(), Some(1), "a container's health has no other status");
+}

@@ -1,0 +1,95 @@
+//! `cargo xtask …`: everything a person or CI runs on this repository, one command each.
+//! Not here: any rule (`tidy/`), any test of a crate (its own `tests/`), anything the product needs to run.
+
+mod autobahn;
+mod deny;
+mod fault;
+mod process;
+mod runner;
+mod steps;
+mod tidy;
+mod tools;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use fault::Fault;
+use workspace::Workspace;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "What a person or CI runs on this repository.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Check the rules of this repository that no compiler knows (also run by `cargo test`)
+    Tidy,
+    /// Run every test there is, in order, and stop at the first failure
+    Test(TestArgs),
+    /// Play the Autobahn WebSocket testsuite against the gateway
+    Autobahn(autobahn::AutobahnArgs),
+    /// Check licences, duplicate crates and sources with cargo-deny
+    Deny,
+}
+
+#[derive(Args)]
+struct TestArgs {
+    /// Run only these steps, in the order of the table
+    #[arg(long, value_name = "STEP,…", value_delimiter = ',', conflicts_with = "from")]
+    only: Vec<String>,
+    /// Begin at this step
+    #[arg(long, value_name = "STEP")]
+    from: Option<String>,
+    /// Name the steps and stop
+    #[arg(long)]
+    list: bool,
+}
+
+fn main() -> ExitCode {
+    let command = Cli::parse().command;
+    let outcome = Workspace::find().and_then(|workspace| match command {
+        Command::Tidy => tidy::run(&workspace.root),
+        Command::Test(args) => test(&workspace, &args),
+        Command::Autobahn(args) => autobahn::run(&workspace, &args),
+        Command::Deny => deny::run(&workspace),
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            eprintln!("xtask: {fault}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn test(workspace: &Workspace, args: &TestArgs) -> Result<(), Fault> {
+    let chosen = runner::select(steps::STEPS, &args.only, args.from.as_deref())?;
+    if args.list {
+        print!("{}", runner::list(&chosen));
+        return Ok(());
+    }
+    runner::run(workspace, &chosen, &mut std::io::stdout())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn steps_are_given_with_commas() {
+        let cli = Cli::try_parse_from(["xtask", "test", "--only", "fmt,clippy"]).unwrap();
+        let Command::Test(args) = cli.command else { panic!("not the test command") };
+        assert_eq!(args.only, ["fmt", "clippy"]);
+    }
+}

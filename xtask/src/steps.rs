@@ -1,0 +1,83 @@
+//! The table of what `cargo xtask test` runs: to add a step, add one line here.
+//! Not here: how steps are run and reported (`runner`) and where tools come from (`tools`).
+
+use std::process::Command;
+
+use crate::autobahn;
+use crate::fault::Fault;
+use crate::process;
+use crate::runner::{Done, Step};
+use crate::tools;
+use crate::workspace::Workspace;
+
+/// In the order in which they tell most for the least time. A step fetches the tools it needs itself, so that any can
+/// run alone; once they are there that costs nothing.
+#[rustfmt::skip] // one line a step reads as the table it is
+pub(crate) const STEPS: &[Step] = &[
+    Step { name: "tools",    about: "the tools the other steps need are here",       cure: "install what is named above",                    run: all_tools },
+    Step { name: "fmt",      about: "every Rust file is formatted",                  cure: "cargo fmt --all",                                run: |w| cargo(w, "fmt --all --check") },
+    Step { name: "clippy",   about: "no lint has anything to say",                   cure: "change what is named above",                     run: |w| cargo(w, "clippy --workspace --all-targets --all-features -- -D warnings") },
+    Step { name: "rust",     about: "the Rust tests pass, `tidy` among them",        cure: "mend the test named above",                      run: |w| cargo(w, "test --workspace --all-features") },
+    Step { name: "js",       about: "the tests of the JavaScript client pass",       cure: "mend the test named above (clients/js)",         run: |w| npm(w, "test") },
+    Step { name: "js-types", about: "the types of the JavaScript client are sound",  cure: "mend what is named above (clients/js)",          run: |w| npm(w, "check") },
+    Step { name: "e2e",      about: "real browsers can talk to a real server",       cure: "mend the test named above (clients/js/e2e)",     run: browsers },
+    Step { name: "interop",  about: "other WebSocket clients can talk to it",        cure: "mend the test named above (tests/interop)",      run: interop },
+    Step { name: "autobahn", about: "the WebSocket protocol is followed",            cure: "open index.html of the report named above",      run: websocket_rules },
+];
+
+fn all_tools(workspace: &Workspace) -> Result<Done, Fault> {
+    tools::all(workspace).map(|()| Done::Passed)
+}
+
+/// `words` are split at spaces: none of our arguments has one.
+fn cargo(workspace: &Workspace, words: &str) -> Result<Done, Fault> {
+    stream(workspace.cargo().args(words.split(' ')))
+}
+
+fn npm(workspace: &Workspace, script: &str) -> Result<Done, Fault> {
+    tools::npm_packages(workspace)?;
+    stream(tools::npm(workspace).args(["run", script]))
+}
+
+fn browsers(workspace: &Workspace) -> Result<Done, Fault> {
+    tools::npm_packages(workspace)?;
+    let (chromium, python) = (tools::chromium(workspace)?, tools::venv_python(workspace)?);
+    cargo(workspace, "build --package moim")?;
+    let mut e2e = tools::npm(workspace);
+    e2e.env("MOIM_BIN", workspace.moim_binary()).env("CHROMIUM", chromium).env("PYTHON", python);
+    stream(e2e.args(["run", "e2e"]))
+}
+
+const INTEROP: &str = "tests/interop/python";
+
+fn interop(workspace: &Workspace) -> Result<Done, Fault> {
+    if !workspace.root.join(INTEROP).exists() {
+        return Ok(Done::NothingThere(INTEROP));
+    }
+    let python = tools::venv_python(workspace)?;
+    cargo(workspace, "build --package moim")?;
+    let mut unittest = workspace.command(&python);
+    unittest.env("MOIM_BIN", workspace.moim_binary()).env("PYTHON", &python);
+    stream(unittest.args(["-m", "unittest", "discover", "--start-directory", INTEROP]))
+}
+
+fn websocket_rules(workspace: &Workspace) -> Result<Done, Fault> {
+    autobahn::run(workspace, &autobahn::AutobahnArgs::default()).map(|()| Done::Passed)
+}
+
+fn stream(command: &mut Command) -> Result<Done, Fault> {
+    process::stream(command).map(|()| Done::Passed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_step_has_a_name_of_its_own_and_a_cure() {
+        let names: BTreeSet<_> = STEPS.iter().map(|step| step.name).collect();
+        assert_eq!(names.len(), STEPS.len());
+        assert!(STEPS.iter().all(|step| !step.cure.is_empty()));
+    }
+}
