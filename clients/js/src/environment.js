@@ -1,4 +1,4 @@
-// What the client needs from outside: sockets, timers, a clock, chance; each replaceable, so that tests need no browser.
+// What the client needs from outside: sockets, timers, a clock, chance; each replaceable for tests.
 // Not here: what is done with them.
 
 /**

@@ -8,7 +8,7 @@ import { MoimError } from './frames.js';
 
 /** Messages that wait for an answer; one more is refused with `outbox_full`. */
 export const OUTBOX_MAX = 500;
-/** Sent without an answer yet: enough for any person's speed, few enough to keep the order when the server refuses. */
+/** Sent without an answer yet: enough for any person's speed, few enough that a refusal disturbs little. */
 export const IN_FLIGHT_MAX = 16;
 /** The server promises an answer, never silence; after this the same message is sent again. */
 export const ANSWER_TIMEOUT_MS = 15_000;
@@ -164,7 +164,8 @@ export class Outbox {
     const pauseMs = Math.min(Math.max(asked, 0), PAUSE_MS_MAX);
     Object.assign(entry, { inFlight: false, dueAt: now + pauseMs, tries: entry.tries + 1, unanswered: 0 });
     // The message is in the log; only its ack is late.
-    entry.held = true;
+    if (code === 'store_unavailable') this.#logged(entry);
+    else entry.held = true;
     if (entry.state === 'pending') this.#tell(entry, error);
     return true;
   }

@@ -53,7 +53,14 @@ export class Pages {
     });
   }
 
-  /** @param {{ before?: number, limit?: number, messages: Message[], complete?: boolean, retryAfterMs?: number }} frame */
+  /**
+   * @param {object} frame
+   * @param {number} [frame.before]
+   * @param {number} [frame.limit]
+   * @param {Message[]} frame.messages
+   * @param {boolean} [frame.complete]
+   * @param {number} [frame.retryAfterMs]
+   */
   answered({ before, limit, messages, complete = true, retryAfterMs }) {
     const question = this.#questions[0];
     if (!question || question.before !== before || question.limit !== limit) return;

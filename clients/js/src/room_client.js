@@ -85,6 +85,11 @@ export class RoomClient {
     return !this.#intake.atBeginning;
   }
 
+  /** The lowest number told of, or where the first message would be. */
+  get oldest() {
+    return this.#intake.oldest;
+  }
+
   /** The last number seen, to be kept by those who want to go on after a restart. */
   get position() {
     return this.#intake.position;

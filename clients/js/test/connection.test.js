@@ -145,8 +145,10 @@ test('any frame is a sign of life', () => {
 test('a page that is looked at again asks at once', () => {
   const run = start().enter(1);
   run.wake();
+  run.clock.advance(5_000);
+  run.wake();
   assert.equal(run.socket.sentOf('ping').length, 1);
-  run.clock.advance(10_000);
+  run.clock.advance(5_000);
   assert.equal(run.client.state, 'waiting');
 });
 
@@ -162,6 +164,7 @@ test('what a socket says after it was given up is not heard', () => {
   const old = run.socket;
   run.clock.advance(36_000);
   run.told.length = 0;
+  old.deliver(joined(2));
   old.deliver(message(2));
   old.drop(1000);
   assert.deepEqual(run.told, []);

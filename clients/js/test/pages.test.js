@@ -98,6 +98,27 @@ test('a gap is filled from its newest end, page by page, and nothing beside it i
   assert.deepEqual(run.seqs().sort((a, b) => a - b), messages(1, 20).map(({ seq }) => seq));
 });
 
+test('a page for another question is not an answer', async () => {
+  const run = start().enter(32);
+  const page = run.client.loadOlder({ limit: 10 });
+  run.socket.deliver(answer(9, messages(1, 8)));
+  run.socket.deliver(answer(13, messages(3, 12)));
+  assert.equal((await page).messages.length, 10);
+});
+
+test('what is left of a gap ends where the page says, and nothing is left before the beginning', async () => {
+  const run = start().enter(3);
+  run.socket.deliver(message(1002, { epoch: 'e2', prev: 1001 }));
+  const gap = { epoch: 'e2', from: 4, to: 1001 };
+  const first = run.client.fillGap(gap, { limit: 1 });
+  run.socket.deliver(answer(1002, [message(1001, { epoch: 'e2', prev: 9 })], { limit: 1 }));
+  const { remaining } = await first;
+  assert.deepEqual(remaining, { ...gap, to: 9 });
+  const second = run.client.fillGap(remaining ?? gap, { limit: 10 });
+  run.socket.deliver(answer(10, [message(7, { prev: 5 })]));
+  assert.equal((await second).remaining, null);
+});
+
 test('a gap over a jump is closed by prev', async () => {
   const run = start().enter(3);
   run.socket.deliver(message(1002, { epoch: 'e2', prev: 1001 }));

@@ -121,6 +121,12 @@ test('messages found again after a loss are told as a gap below, and the cursor 
   assert.equal(run.reconnect().url.searchParams.get('since'), '1001');
 });
 
+test('a gap below everything shown is left to the older pages', () => {
+  const run = start().enter(50);
+  run.socket.deliver({ type: 'gap', room: 'r', epoch: 'e1', from: 4, to: 5 });
+  assert.deepEqual(run.events('gap'), []);
+});
+
 test('a stray of an epoch that has ended is dropped', () => {
   const run = start().enter(3);
   run.socket.deliver(message(1000, { epoch: 'e2', prev: 3 }));
@@ -144,6 +150,8 @@ test('an unasked joined that announces an epoch moves nothing', () => {
   const run = start().enter(3);
   run.socket.deliver(joined(1000, { epoch: 'e2' }));
   assert.equal(run.client.position?.seq, 3);
+  run.client.send('at once');
+  assert.deepEqual(run.socket.contents, ['at once']);
   run.socket.deliver(message(1001, { epoch: 'e2', prev: 3 }));
   assert.deepEqual([run.seqs(), run.events('gap')], [[1, 2, 3, 1001], []]);
 });

@@ -129,6 +129,15 @@ impl Outbox {
         self.push(image);
     }
 
+    /// Gives up everything but the rest of a frame whose start is written already: the reader is to be closed.
+    pub fn abandon(&mut self) {
+        self.queue.truncate(usize::from(self.written > 0));
+        self.bytes = self.queue.front().map_or(0, Image::len);
+        self.pong = None;
+        self.presence.clear();
+        self.gaps.clear();
+    }
+
     /// A pong; it takes the place of one that still waits.
     pub fn set_pong(&mut self, image: Image) {
         self.pong = Some(image);

@@ -260,7 +260,11 @@ impl<H: Clone> Room<H> {
     /// Nobody is here, nothing is on its way, and the bus does not send: the room can be dropped.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.phase == Phase::Unsubscribed && self.members.is_empty() && self.waiters.is_empty()
+        self.phase == Phase::Unsubscribed && self.is_empty() && self.loads.is_quiet()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.members.is_empty() && self.waiters.is_empty()
     }
 
     /// Connections in the room over all nodes, as far as this node knows.
@@ -291,7 +295,7 @@ impl<H: Clone> Room<H> {
 
     /// Somebody came or went: subscribe when the first comes, start to linger when the last went.
     fn touch(&mut self, now: Instant) {
-        if !self.members.is_empty() || !self.waiters.is_empty() {
+        if !self.is_empty() {
             self.empty_since = None;
             if self.phase == Phase::Unsubscribed {
                 self.phase = Phase::Subscribing;
@@ -311,7 +315,10 @@ impl<H: Clone> Room<H> {
             self.start_load();
         }
         if self.empty_since.is_some_and(|since| since + LINGER <= now) {
-            self.empty_since = None;
+            // While the bus has not confirmed, there is nothing to end yet.
+            self.empty_since = (self.phase == Phase::Subscribing).then_some(now);
+        }
+        if self.phase == Phase::Subscribed && self.is_empty() && self.empty_since.is_none() {
             self.phase = Phase::Unsubscribed;
             self.cursor = None;
             self.held.clear();

@@ -15,7 +15,7 @@ use moim_protocol::{
     AckFrame, AckLevel, ClientFrame, ClientId, CloseReason, Cursor, ErrorCode, ErrorFrame, Language, Message,
     PageFrame, Position, Profile, RoomId, Seq, ServerFrame, UserName, limits,
 };
-use rate_limit::RateLimit;
+pub use rate_limit::RateLimit;
 
 use crate::Outgoing;
 

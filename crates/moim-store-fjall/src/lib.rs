@@ -1,7 +1,8 @@
 //! The embedded store: messages in a folder beside the process, each answered only when it is fsynced.
 //! Not here: the promise itself (`moim-store`), choosing between stores (`moim`).
 //!
-//! fjall is used without its `lz4`: see `crates/README.md`'s decisions.
+//! fjall is used without its `lz4`: it would shrink only what has sunk to the third level of files, a file written with it
+//! cannot be read by a build without it, and compressing would fall to the one worker that also sorts what is new.
 
 mod config;
 mod files;
@@ -285,5 +286,29 @@ mod tests {
         assert!(error.to_string().contains("row 5 of room \"bad\" cannot be read"), "{error}");
         assert_eq!(store.head(&bad).await.unwrap_err(), error);
         assert_eq!(store.head(&good).await.unwrap(), None);
+    }
+
+    /// Sealed by fjall's own request at each commit, this comes to a stop and holds all that is appended: see `NEVER`.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn memory_stays_bounded_under_steady_writing() {
+        const MIB: u64 = 1024 * 1024;
+        let folder = tempfile::tempdir().unwrap();
+        let config = EmbeddedConfig { memtable_bytes: 2 * MIB, ..EmbeddedConfig::at(folder.path()) };
+        let store = EmbeddedStore::open(config).unwrap();
+        let row = |nth: u64, bytes: usize| {
+            let room = RoomId::trusted(format!("room-{}", nth % 40));
+            Arc::new(row::tests::sample(room, Seq(nth), &"x".repeat(bytes)))
+        };
+        // So much that sorting it takes longer than a thousand commits.
+        for round in 0..100 {
+            store.append((0..10).map(|nth| row(round * 10 + nth, 100_000)).collect()).await.unwrap();
+        }
+        for round in 1_000..2_500_u64 {
+            let rows = (0..4).map(|nth| store.append(vec![row(round * 4 + nth, 6_000)]));
+            futures_util::future::try_join_all(rows).await.unwrap();
+            let held = store.files().as_ref().unwrap().db.write_buffer_size();
+            // Five memtables, the commits that took them over their size, and fjall's share for each row.
+            assert!(held < 14 * MIB, "{} KiB held after {round} rounds", held / 1024);
+        }
     }
 }

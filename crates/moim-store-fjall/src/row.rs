@@ -109,21 +109,26 @@ fn bad(room: &RoomId, seq: Seq, problem: &str) -> StoreError {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn sample() -> Message {
+    /// A message with everything usual in it.
+    pub(crate) fn sample(room: RoomId, seq: Seq, content: &str) -> Message {
         Message {
-            room: RoomId::trusted("방"),
-            seq: Seq(7),
+            room,
+            seq,
             prev: Some(Seq(6)),
             epoch: Epoch::trusted("e1"),
             id: MessageId::trusted("m7"),
             client_id: None,
             username: UserName::trusted("민수"),
-            content: "안녕".into(),
+            content: content.into(),
             time: Timestamp { micros: 1_700_000_000_123_456 },
         }
+    }
+
+    fn seventh() -> Message {
+        sample(RoomId::trusted("방"), Seq(7), "안녕")
     }
 
     fn broken(room: &RoomId, key: &[u8], value: &[u8]) -> String {
@@ -136,7 +141,7 @@ mod tests {
     /// What is on people's disks: a change of these bytes needs a new version number.
     #[test]
     fn the_format_stays_what_it_was() {
-        let message = sample();
+        let message = seventh();
         assert_eq!(key(&message.room, message.seq).unwrap(), b"\xeb\xb0\xa9\0\0\0\0\0\0\0\0\x07");
         let mut want = vec![1, 1, 6, 2, b'e', b'1', 2, b'm', b'7', 0, 6];
         want.extend_from_slice("민수".as_bytes());
@@ -165,7 +170,7 @@ mod tests {
 
     #[test]
     fn an_unknown_version_names_room_and_row() {
-        let sample = sample();
+        let sample = seventh();
         let (key, mut value) = (key(&sample.room, sample.seq).unwrap(), value(&sample).unwrap());
         value[0] = 2;
         let text = broken(&sample.room, &key, &value);
@@ -177,7 +182,7 @@ mod tests {
 
     #[test]
     fn every_cut_and_every_addition_is_noticed() {
-        let sample = sample();
+        let sample = seventh();
         let (key, value) = (key(&sample.room, sample.seq).unwrap(), value(&sample).unwrap());
         assert_eq!(*message(&sample.room, &key, &value).unwrap(), sample);
         for length in 0..value.len() {

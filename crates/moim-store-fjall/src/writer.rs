@@ -2,7 +2,6 @@
 //! Not here: reads (`lib`), what the bytes mean (`row`).
 
 use std::{
-    collections::HashSet,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
@@ -52,7 +51,7 @@ pub(crate) struct Pair {
     pub(crate) value: Vec<u8>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy)]
 pub(crate) enum Table {
     Messages,
     Meta,
@@ -155,14 +154,10 @@ impl Writer {
             return Err(StoreError::Broken(why.clone()));
         }
         let mut batch = self.files.db.batch().durability(Some(PersistMode::SyncData));
-        // All of a batch has one sequence number in fjall, so a key may be in it only once; the last one counts.
-        let mut keys = HashSet::new();
-        let pairs = jobs.iter().rev().filter_map(|job| match &job.work {
-            Work::Keep(pairs) => Some(pairs.iter().rev()),
-            Work::Close => None,
-        });
-        for pair in pairs.flatten() {
-            if keys.insert((pair.table, pair.key.as_slice())) {
+        // In order: when a key comes twice, the later one counts.
+        for job in jobs {
+            let Work::Keep(pairs) = &job.work else { continue };
+            for pair in pairs {
                 let table = match pair.table {
                     Table::Messages => &self.files.messages,
                     Table::Meta => &self.files.meta,
@@ -170,7 +165,7 @@ impl Writer {
                 batch.insert(table, pair.key.as_slice(), pair.value.as_slice());
             }
         }
-        if keys.is_empty() {
+        if batch.is_empty() {
             return Ok(());
         }
         self.guard(batch.commit())?;
@@ -205,5 +200,38 @@ impl Drop for Writer {
         if std::thread::panicking() {
             self.shared.broken.get_or_init(|| "its writer has crashed; start moim again".to_owned());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::sync_channel;
+
+    use super::*;
+    use crate::EmbeddedConfig;
+
+    #[test]
+    fn of_two_writes_to_a_key_in_one_commit_the_later_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = EmbeddedConfig::at(folder.path());
+        let files = Arc::new(Files::open(&config).unwrap());
+        let (_, jobs) = sync_channel(1);
+        let shared = Arc::default();
+        let linger = Duration::ZERO;
+        let writer = Writer { files, jobs, shared, linger, memtable_bytes: u64::MAX, unsealed_bytes: 0 };
+        let job = |value: &str| {
+            let pair = Pair { table: Table::Meta, key: b"key".to_vec(), value: value.into() };
+            Job { work: Work::Keep(vec![pair]), answer: oneshot::channel().0, share: None }
+        };
+        writer.commit(&[job("first"), job("second"), job("third")]).unwrap();
+        assert_eq!(&*writer.files.meta.get("key").unwrap().unwrap(), b"third");
+        assert_eq!(writer.shared.commits.load(Ordering::Relaxed), 1);
+        drop(writer);
+        // The journal must tell the same.
+        let files = Files::open(&config).unwrap();
+        assert_eq!(&*files.meta.get("key").unwrap().unwrap(), b"third");
+        // And so must the sorted file.
+        files.meta.rotate_memtable_and_wait().unwrap();
+        assert_eq!(&*files.meta.get("key").unwrap().unwrap(), b"third");
     }
 }

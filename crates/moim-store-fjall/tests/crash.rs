@@ -32,7 +32,7 @@ fn row(room: &RoomId, seq: u64, content_bytes: usize) -> Arc<Message> {
         prev: Some(Seq(seq - 1)),
         epoch: Epoch::trusted("an epoch"),
         id: MessageId::trusted(format!("{room}/{seq}")),
-        client_id: (seq % 2 == 0).then(|| ClientId::trusted(format!("c{seq}"))),
+        client_id: seq.is_multiple_of(2).then(|| ClientId::trusted(format!("c{seq}"))),
         username: UserName::trusted("민수"),
         content: format!("{room} {seq} ").repeat(content_bytes / (room.as_str().len() + 3)).into(),
         time: Timestamp { micros: 1_700_000_000_000_000 + seq },
@@ -240,18 +240,19 @@ async fn a_full_queue_makes_appends_wait() {
     assert!(store.commits() < 1000, "{} commits: appends are not joined", store.commits());
 }
 
-/// fjall alone comes to a stop here, and then holds all that is appended in memory: see `NEVER` in `files.rs`.
+/// A part of the journal can go when every keyspace that wrote to it has sorted its rows; `meta` hardly ever does by itself.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_journal_stays_bounded_under_steady_writing() {
+async fn the_journal_stays_bounded_though_meta_is_hardly_written() {
     let folder = tempfile::tempdir().expect("a folder");
-    let store = EmbeddedStore::open(busy(folder.path())).expect("open");
-    store.set_generation(0, Epoch::trusted("holds up the first part of the journal")).await.expect("set");
-    for seq in 1..=500 {
-        store.append(vec![row(&room(seq % 5), seq, MIB as usize)]).await.expect("append");
+    let config = EmbeddedConfig { journal_bytes_max: 64 * MIB, ..EmbeddedConfig::at(folder.path()) };
+    let store = EmbeddedStore::open(config).expect("open");
+    store.set_generation(0, Epoch::trusted("in the journal's first part")).await.expect("set");
+    for seq in 1..=400 {
+        store.append(vec![row(&room(0), seq, MIB as usize)]).await.expect("append");
     }
     store.close().await.expect("close");
     let files = std::fs::read_dir(folder.path().join("db")).expect("the folder").flatten();
     let journals = files.filter(|file| file.path().extension().is_some_and(|ext| ext == "jnl"));
     let bytes: u64 = journals.map(|file| file.metadata().expect("its size").len()).sum();
-    assert!(bytes < 300 * MIB, "{} MiB of journal", bytes / MIB);
+    assert!(bytes < 220 * MIB, "{} MiB of journal", bytes / MIB);
 }

@@ -163,6 +163,7 @@ pub async fn pages_meet_without_hole_or_overlap(store: &Arc<dyn MessageStore>) {
             below = PageRange::Before(Seq(first));
             page.append(&mut backwards);
             backwards = page;
+            assert!(backwards.len() <= all.len(), "backwards by {limit}: rows come again: {backwards:?}");
         }
         assert_eq!(backwards, all, "backwards by {limit}");
 
@@ -172,6 +173,7 @@ pub async fn pages_meet_without_hole_or_overlap(store: &Arc<dyn MessageStore>) {
             let Some(last) = page.last().copied() else { break };
             above = Seq(last);
             forwards.extend(page);
+            assert!(forwards.len() <= all.len(), "forwards by {limit}: rows come again: {forwards:?}");
         }
         assert_eq!(forwards, all, "forwards by {limit}");
     }

@@ -309,10 +309,15 @@ mod tests {
         let store = MemoryStore::new(MemoryConfig { rows_per_room_max: 5, bytes_max: 20_000 });
         for step in 0..2_000_u64 {
             let room = format!("r{}", step % 37);
-            append(&store, vec![row(&room, 1 + step / 37 % 20, (step as usize * 131) % 3000)]);
+            let row = row(&room, 1 + step / 37 % 20, (step as usize * 131) % 3000);
+            append(&store, vec![row.clone(), row]);
             let kept = store.kept.lock().unwrap();
             assert!(kept.bytes <= 20_000, "over the bound at step {step}");
-            assert_eq!(kept.bytes, kept.rooms.values().map(|room| room.bytes).sum::<usize>());
+            let weigh = |(id, room): (&RoomId, &Room)| {
+                let rows = room.rows.values().map(|row| row.weight_bytes()).sum::<usize>();
+                ROOM_SHARE_BYTES + 3 * id.as_str().len() + rows
+            };
+            assert_eq!(kept.bytes, kept.rooms.iter().map(weigh).sum::<usize>());
             assert_eq!(kept.by_age.len(), kept.rooms.len());
             assert_eq!(kept.by_weight.len(), kept.rooms.values().filter(|room| room.rows.len() > 1).count());
         }

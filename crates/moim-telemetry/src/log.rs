@@ -75,7 +75,13 @@ fn filter(level: &str) -> Result<EnvFilter, LogError> {
 
 #[cfg(test)]
 mod tests {
-    use super::check_level;
+    use super::{Format, LogError, check_level, init};
+
+    #[test]
+    fn there_is_one_log() {
+        init(Format::Json, "off").unwrap();
+        assert!(matches!(init(Format::Text, "off"), Err(LogError::Twice)));
+    }
 
     #[test]
     fn levels_with_exceptions_are_read() {

@@ -10,20 +10,20 @@ use crate::config::{Flag, Sources};
 const ABOUT: &str = "A chat server: rooms over WebSocket and HTTP, a page to talk on, nothing said is lost";
 
 const LONG_ABOUT: &str = "\
-moim is a chat server in one program. Started without a word it serves a page, WebSockets and an HTTP \
+moim is a chat server in one program. Without arguments it serves a page, WebSockets and an HTTP \
 interface at http://127.0.0.1:8765/, keeps every message in the folder moim-data, and lets anyone on this \
 machine chat. A room is made by entering it.";
 
 const AFTER_HELP: &str = "\
 Examples:
-  moim                                      chat on this machine; the page is http://127.0.0.1:8765/
-  moim --listen 127.0.0.1:9000              the same on another port
-  moim --config moim.toml --log-format json as a service, with a file and a log for collectors
-  moim config > moim.toml                   a file of every setting, to edit and pass as --config
+  moim                           chat on this machine; the page is http://127.0.0.1:8765/
+  moim --listen 127.0.0.1:9000   the same on another port
+  moim config > moim.toml        a file of every setting, to edit
+  moim --config moim.toml        with that file
 
 Settings:
-  A setting is a key of a section, as limits.connections_max. Later wins: its default, the file, the
-  environment (MOIM__LIMITS__CONNECTIONS_MAX=20000), the flags above. MOIM_CONFIG names the file too.
+  A setting is a key in a section, like limits.connections_max. The file sets it, the environment
+  (MOIM__LIMITS__CONNECTIONS_MAX=20000) wins over the file, a flag over both.
 
   Other machines may connect once you say where and who:
     MOIM__AUTH__MODE=anonymous moim --listen 0.0.0.0:8765
@@ -74,7 +74,7 @@ A setting is written in one of three ways, and later wins:
 const CONFIG_EXAMPLES: &str = "\
 Examples:
   moim config > moim.toml
-  moim config --config moim.toml | grep from
+  moim config --config moim.toml | grep '# from'
 
 Next: `moim check-config` tries a file without starting anything.";
 
@@ -135,13 +135,13 @@ pub(crate) struct Settings {
     /// Where people connect [key: listen.public] [default: 127.0.0.1:8765]
     #[arg(long, global = true, value_name = "ADDR")]
     listen: Option<String>,
-    /// Where operators look: /metrics, /livez, /readyz [key: listen.ops] [default: 127.0.0.1:9765]
+    /// Where operators look [key: listen.ops] [default: 127.0.0.1:9765]
     #[arg(long, global = true, value_name = "ADDR")]
     ops_listen: Option<String>,
-    /// The folder that keeps the messages [key: embedded.path] [default: moim-data]
+    /// Folder of the messages [key: embedded.path] [default: moim-data]
     #[arg(long, global = true, value_name = "DIR")]
     data: Option<String>,
-    /// How the log on stderr looks: text or json [key: log.format] [default: text]
+    /// Log as text or json [key: log.format] [default: text]
     #[arg(long, global = true, value_name = "FORMAT")]
     log_format: Option<String>,
 }
@@ -155,7 +155,7 @@ impl Settings {
             (None, Some(path)) => Some((path.into(), "MOIM_CONFIG")),
             (None, None) => None,
         };
-        // Not UTF-8: not one of our names, and a value with signs in it that no key takes.
+        // A name that is not UTF-8 is none of ours; a value that is not gets signs in it by which it is refused.
         let variables = env::vars_os()
             .filter_map(|(name, value)| {
                 Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))

@@ -1,5 +1,5 @@
 //! The configuration of a node: sections put together, and sources laid over one another.
-//! Not here: the gateway's sections (`moim_gateway`), the flags (`cli`).
+//! Not here: the sections of gateway and stores (their crates), the flags (`cli`).
 
 mod catalogue;
 mod environment;
@@ -15,6 +15,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use ::config::ConfigError;
 use moim_gateway::{AuthConfig, ConfigFault, DrainConfig, GatewayConfig, LimitsConfig, ListenConfig};
+use moim_store_fjall::EmbeddedConfig;
 use serde::{Deserialize, Serialize};
 
 use self::{fault::Fault, layer::Layer, value::Written};
@@ -22,7 +23,7 @@ use self::{fault::Fault, layer::Layer, value::Written};
 pub(crate) use self::{
     fault::Faults,
     render::render,
-    sections::{BusConfig, EmbeddedConfig, LogConfig, MemoryConfig, StoreConfig, StoreKind},
+    sections::{BusConfig, LogConfig, MemoryConfig, StoreConfig, StoreKind},
 };
 
 /// Everything a node is told.
@@ -95,8 +96,8 @@ impl Config {
 
     fn validate(&self) -> Vec<ConfigFault> {
         let mut faults = self.gateway().validate();
-        self.embedded.validate(&mut faults);
-        self.memory.validate(&mut faults);
+        faults.extend(self.embedded.validate().iter().map(|fault| fault_of("embedded", fault)));
+        faults.extend(self.memory.store().validate().iter().map(|fault| fault_of("memory", fault)));
         self.log.validate(&mut faults);
         faults
     }
@@ -122,10 +123,24 @@ pub(crate) fn load(sources: &Sources) -> Result<Loaded, Faults> {
     };
     for ConfigFault { key, problem } in config.validate() {
         if faults.iter().all(|fault| fault.key != key) {
-            faults.push(Fault::of_key(origins.get(&key).map(String::as_str), &key, &problem));
+            faults.push(Fault::of_key(place_of(&key, &problem, &origins), &key, &problem));
         }
     }
     if faults.is_empty() { Ok(Loaded { config, origins }) } else { Err(Faults(faults)) }
+}
+
+// The stores tell a fault as text that begins with the key, with or without its section.
+fn fault_of(section: &str, fault: &str) -> ConfigFault {
+    let (key, problem) = fault.split_once(' ').unwrap_or((fault, ""));
+    let name = key.rsplit('.').next().unwrap_or(key);
+    ConfigFault::new(&format!("{section}.{name}"), problem)
+}
+
+// A default is only wrong beside something that was set: then that is the place, if the problem names it.
+fn place_of<'a>(key: &str, problem: &str, origins: &'a BTreeMap<String, String>) -> Option<&'a str> {
+    let named =
+        || origins.iter().find(|(other, _)| problem.contains(other.as_str())).map(|(_, origin)| origin);
+    origins.get(key).or_else(named).map(String::as_str)
 }
 
 fn flags(flags: &[Flag], faults: &mut Vec<Fault>) -> Layer {
@@ -231,11 +246,24 @@ mod tests {
         let expected = [
             ("F:2", ""),
             ("MOIM__LIMITS__OUTBOX_BYTES_MAX", "limits.outbox_bytes_max"),
-            ("", "auth.mode"),
+            ("--listen", "auth.mode"),
             ("F:3", "limits.messages_per_second"),
             ("MOIM__LOG__LEVEL", "log.level"),
         ];
         assert_eq!(told, expected.map(|(place, key)| (place.to_string(), key)));
+    }
+
+    #[test]
+    fn faults_of_the_stores_have_their_section() {
+        let variables = [("MOIM__EMBEDDED__CACHE_BYTES", "0"), ("MOIM__MEMORY__ROWS_PER_ROOM_MAX", "0")];
+        let Faults(faults) = load(&sources(&file(""), &variables, None)).unwrap_err();
+        let told: Vec<_> =
+            faults.iter().map(|fault| (fault.place.as_deref().unwrap(), fault.key.as_str())).collect();
+        let expected = ["embedded.cache_bytes", "memory.rows_per_room_max"];
+        assert_eq!(told, [(variables[0].0, expected[0]), (variables[1].0, expected[1])]);
+        for (fault, key) in faults.iter().zip(expected) {
+            assert!(fault.text.starts_with(&format!("{key} is 0")), "{fault:?}");
+        }
     }
 
     #[test]

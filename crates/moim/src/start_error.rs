@@ -1,12 +1,9 @@
 //! Why a node could not start or stay up, each with what to do about it.
 //! Not here: faults of the configuration (`config::Faults`).
 
-use std::{
-    fmt, io,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-};
+use std::{fmt, io, net::SocketAddr};
 
+use moim_store_fjall::OpenError;
 use moim_telemetry::log::LogError;
 
 /// Which of the two listeners.
@@ -55,22 +52,9 @@ pub(crate) enum StartError {
     /// The system would not listen there for another reason.
     #[error("{} = {address} cannot be listened on: {source}; choose another address {listener}", .listener.key())]
     Address { listener: Listener, address: SocketAddr, source: io::Error },
-    /// Another process has the store open.
-    #[error(
-        "the folder {} is in use by another moim; stop that, or choose another folder {DATA_WAYS}",
-        .path.display()
-    )]
-    #[allow(dead_code, reason = "the stub of wiring opens no store; goes with it")]
-    DataLocked { path: PathBuf },
-    /// This user may not write there.
-    #[error(
-        "the folder {} may not be written by this user; change its owner, or choose another folder {DATA_WAYS}",
-        .path.display()
-    )]
-    DataDenied { path: PathBuf },
-    /// The store cannot work there for another reason.
-    #[error("the folder {} cannot keep messages: {problem}; choose another folder {DATA_WAYS}", .path.display())]
-    Data { path: PathBuf, problem: String },
+    /// The embedded store does not open; its own sentence says why and what to do.
+    #[error("{0}. The folder is set with --data, MOIM__EMBEDDED__PATH or embedded.path in the file")]
+    Store(#[from] OpenError),
     /// There is no log.
     #[error("the log cannot be started: {0}")]
     Log(#[from] LogError),
@@ -82,8 +66,6 @@ pub(crate) enum StartError {
     Failed { what: &'static str, problem: String },
 }
 
-const DATA_WAYS: &str = "with --data, MOIM__EMBEDDED__PATH or embedded.path in the file";
-
 impl StartError {
     /// The sentence for an address that cannot be listened on.
     pub(crate) fn bind(listener: Listener, address: SocketAddr, source: io::Error) -> Self {
@@ -94,32 +76,16 @@ impl StartError {
             _ => Self::Address { listener, address, source },
         }
     }
-
-    /// The sentence for a folder that the system refuses.
-    pub(crate) fn data(path: &Path, source: &io::Error) -> Self {
-        let path = path.into();
-        match source.kind() {
-            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Self::DataDenied { path },
-            io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
-                Self::Data { path, problem: "a part of the path is a file".into() }
-            }
-            _ => Self::Data { path, problem: source.to_string() },
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{io, net::SocketAddr, path::Path};
+    use std::{io, net::SocketAddr};
 
-    use super::{Listener, StartError};
+    use super::{Listener, OpenError, StartError};
 
     fn bind(listener: Listener, kind: io::ErrorKind) -> String {
         StartError::bind(listener, SocketAddr::from(([0, 0, 0, 0], 80)), kind.into()).to_string()
-    }
-
-    fn data(kind: io::ErrorKind) -> String {
-        StartError::data(Path::new("moim-data"), &kind.into()).to_string()
     }
 
     #[test]
@@ -142,15 +108,12 @@ mod tests {
 
     #[test]
     fn a_folder_names_what_changes_it() {
-        let ways = "choose another folder with --data, MOIM__EMBEDDED__PATH or embedded.path in the file";
-        for (told, problem) in [
-            (data(io::ErrorKind::PermissionDenied), "may not be written by this user"),
-            (data(io::ErrorKind::NotADirectory), "a part of the path is a file"),
-            (data(io::ErrorKind::StorageFull), "no storage space"),
-            (StartError::DataLocked { path: "moim-data".into() }.to_string(), "is in use by another moim"),
-        ] {
-            assert!(told.starts_with("the folder moim-data ") && told.contains(problem), "{told}");
-            assert!(told.ends_with(ways), "{told}");
-        }
+        let told = StartError::from(OpenError::Locked { path: "moim-data".into() }).to_string();
+        assert!(told.contains(" moim-data: another moim is running on this folder. "), "{told}");
+        assert!(
+            told.ends_with(
+                ". The folder is set with --data, MOIM__EMBEDDED__PATH or embedded.path in the file"
+            )
+        );
     }
 }

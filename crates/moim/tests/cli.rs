@@ -12,6 +12,8 @@ use std::{
     process::{Command, Output},
 };
 
+use moim_store_fjall::{EmbeddedConfig, EmbeddedStore};
+
 /// A folder to run in, so that files have short names and nothing of this machine is told.
 struct Place {
     folder: tempfile::TempDir,
@@ -33,6 +35,9 @@ impl Place {
         for (name, _) in
             env::vars_os().filter(|(name, _)| name.to_string_lossy().to_uppercase().starts_with("MOIM"))
         {
+            command.env_remove(name);
+        }
+        for name in ["COLUMNS", "CLICOLOR_FORCE"] {
             command.env_remove(name);
         }
         command
@@ -152,7 +157,7 @@ fn check_config_of_a_file_that_is_not_there_or_not_toml() {
 #[test]
 fn the_open_network_must_be_asked_for_in_words() {
     let place = Place::new();
-    golden("check_open", &place.moim(&["serve", "--listen", "0.0.0.0:8765"], &[]), 78);
+    golden("serve_open", &place.moim(&["serve", "--listen", "0.0.0.0:8765"], &[]), 78);
     let asked =
         place.moim(&["check-config", "--listen", "0.0.0.0:8765"], &[("MOIM__AUTH__MODE", "anonymous")]);
     assert_eq!(asked.status.code(), Some(0), "{asked:?}");
@@ -179,10 +184,18 @@ fn serve_says_which_folder_it_cannot_use_and_what_changes_it() {
     let output = place
         .moim(&["--data", "moim.toml/data", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"], &[]);
     let told = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        told.contains("moim: the folder moim.toml/data cannot keep messages: a part of the path is a file"),
-        "{told}"
-    );
+    assert!(told.contains("moim: cannot open the message store in moim.toml/data: "), "{told}");
+    assert!(told.contains(" --data, MOIM__EMBEDDED__PATH or "), "{told}");
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn serve_says_that_another_moim_has_the_folder() {
+    let place = Place::new();
+    let _other = EmbeddedStore::open(EmbeddedConfig::at(place.folder.path().join("moim-data"))).unwrap();
+    let output = place.moim(&["--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"], &[]);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("in moim-data: another moim is running on this folder."), "{told}");
     assert_eq!(output.status.code(), Some(1));
 }
 

@@ -86,7 +86,8 @@ impl RoomLog {
         for row in seed.newest {
             log.push_ring(row);
         }
-        for answer in seed.answers {
+        for mut answer in seed.answers {
+            answer.receipt.level = level;
             let key = (answer.sender, answer.client_id);
             log.expiry.push_back((answer.receipt.time, key.clone()));
             let last_try = answer.receipt.time;

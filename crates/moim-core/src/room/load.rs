@@ -35,6 +35,8 @@ struct InFlight {
 #[derive(Default)]
 pub(super) struct Loads {
     last_id: LoadId,
+    /// Asked for and not answered, stale ones included.
+    unanswered: usize,
     in_flight: Option<InFlight>,
     waiting: Vec<MemberKey>,
     advance: bool,
@@ -51,7 +53,12 @@ pub(super) struct Finished {
 impl Loads {
     /// None, but numbers go on, so that an answer still on its way is not taken for a later one's.
     pub(super) fn after(earlier: &Self) -> Self {
-        Self { last_id: earlier.last_id, ..Self::default() }
+        Self { last_id: earlier.last_id, unanswered: earlier.unanswered, ..Self::default() }
+    }
+
+    /// No answer is on its way. A room that is dropped earlier and made again would take it for its own.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.unanswered == 0
     }
 
     /// A joiner needs a load that is asked for after it came.
@@ -85,6 +92,7 @@ impl Loads {
         }
         self.advance = false;
         self.last_id.0 += 1;
+        self.unanswered += 1;
         let flight = self.in_flight.insert(InFlight {
             id: self.last_id,
             joiners: std::mem::take(&mut self.waiting),
@@ -106,6 +114,7 @@ impl Loads {
 
     /// A load came back; `None` when it is not the one that is awaited.
     pub(super) fn finish(&mut self, id: LoadId) -> Option<Finished> {
+        self.unanswered -= 1;
         let flight = self.in_flight.take_if(|flight| flight.id == id)?;
         Some(Finished { joiners: flight.joiners, tail: flight.tail, tail_lost: flight.tail_lost })
     }

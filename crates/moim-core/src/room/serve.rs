@@ -44,7 +44,7 @@ impl<H: Clone> Room<H> {
                 for joiner in finished.joiners {
                     self.refuse(now, joiner, code);
                 }
-                if !self.members.is_empty() || !self.waiters.is_empty() {
+                if !self.is_empty() {
                     self.loads.retry(now + LOAD_RETRY);
                 }
             }

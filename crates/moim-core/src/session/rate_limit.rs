@@ -33,25 +33,28 @@ impl Bucket {
     }
 }
 
+/// A limit of frames, or of anything else that comes one by one.
 #[derive(Debug)]
-pub(super) struct RateLimit {
+pub struct RateLimit {
     frames: Bucket,
     flood: Bucket,
 }
 
 impl RateLimit {
-    pub(super) fn new(now: Instant, per_second: u32) -> Self {
+    /// So many a second, and so many at once.
+    #[must_use]
+    pub fn new(now: Instant, per_second: u32) -> Self {
         let flood = Bucket::new(now, per_second.saturating_mul(FLOOD_FACTOR));
         Self { frames: Bucket::new(now, per_second), flood }
     }
 
     /// `None` when the frame may pass, else when the next one may.
-    pub(super) fn take(&mut self, now: Instant) -> Option<Duration> {
+    pub fn take(&mut self, now: Instant) -> Option<Duration> {
         self.frames.take(now)
     }
 
     /// Counts a frame that asks for nothing or is over the limit; true when there are far too many.
-    pub(super) fn is_flood(&mut self, now: Instant) -> bool {
+    pub(crate) fn is_flood(&mut self, now: Instant) -> bool {
         self.flood.take(now).is_some()
     }
 }

@@ -138,12 +138,29 @@ pub(crate) const SECTIONS: &[Section] = &[
     Section {
         name: "embedded",
         about: "The store of kind embedded.",
-        keys: &[key("path", Kind::Text, "The folder of its files; made at the first start.")],
+        keys: &[
+            key("path", Kind::Text, "The folder of its files; made at the first start. One moim at a time."),
+            key("cache_bytes", ANY, "Memory for what is read from disk."),
+            key(
+                "memtable_bytes",
+                ANY,
+                "Memory for new messages before they are sorted into files; up to five times this.",
+            ),
+            key("journal_bytes_max", ANY, "Disk for the journal, which is read again after a crash."),
+            key(
+                "commit_linger_micros",
+                ANY,
+                "Microseconds a commit waits for others when several come at once. 0: never.",
+            ),
+        ],
     },
     Section {
         name: "memory",
         about: "The store of kind memory.",
-        keys: &[key("bytes_max", ANY, "Bytes of messages it keeps; the oldest go first.")],
+        keys: &[
+            key("rows_per_room_max", ANY, "Messages kept of one room; the oldest go."),
+            key("bytes_max", ANY, "Bytes kept in all; the oldest of the largest room go."),
+        ],
     },
     Section {
         name: "log",

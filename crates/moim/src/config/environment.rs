@@ -26,6 +26,10 @@ pub(crate) fn read(variables: &[(String, String)], faults: &mut Vec<Fault>) -> L
     variables.sort();
     for (name, value) in variables {
         if let Some(found) = catalogue::keys().find(|(section, key)| variable(section, key) == *name) {
+            if value.contains(char::REPLACEMENT_CHARACTER) {
+                faults.push(Fault::elsewhere(None, format!("the value of {name} is not UTF-8")));
+                continue;
+            }
             layer.take(found, &Written::in_text(found.1.kind, value), name, faults);
         } else if let Some(meant) = meant_to_be_ours(name) {
             let (section, key) = meant.split_once("__").unwrap_or((&meant, ""));
@@ -96,6 +100,14 @@ mod tests {
                 format!(": MOIM__TLS__CERTIFICATE {not}; {form}"),
                 format!(": moim__log__level {not}; did you mean MOIM__LOG__LEVEL?"),
             ]
+        );
+    }
+
+    #[test]
+    fn a_value_that_was_not_utf_8_is_told() {
+        assert_eq!(
+            faults(&[("MOIM__EMBEDDED__PATH", "\u{fffd}")]),
+            [": the value of MOIM__EMBEDDED__PATH is not UTF-8"]
         );
     }
 

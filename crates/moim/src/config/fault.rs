@@ -83,8 +83,8 @@ impl std::error::Error for Faults {}
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.len() {
-            1 => writeln!(f, "the configuration has a fault; nothing was started")?,
-            n => writeln!(f, "the configuration has {n} faults; nothing was started")?,
+            1 => writeln!(f, "the configuration has a fault:")?,
+            n => writeln!(f, "the configuration has {n} faults:")?,
         }
         for fault in &self.0 {
             match &fault.place {

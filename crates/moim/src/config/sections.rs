@@ -1,13 +1,9 @@
-//! The sections that belong to the binary: which bus and store, where they keep things, how the log looks.
-//! Not here: the gateway's sections (`moim_gateway`), what may be written for each key (`catalogue`).
-
-use std::path::PathBuf;
+//! The sections that belong to the binary: which bus and store, how the log looks, and `memory` as it is written.
+//! Not here: the gateway's and the embedded store's (their crates), what may be written for each key (`catalogue`).
 
 use moim_gateway::ConfigFault;
 use moim_telemetry::log;
 use serde::{Deserialize, Serialize};
-
-const BYTES_MIN: u64 = 1024 * 1024;
 
 /// Section `bus`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -45,20 +41,14 @@ pub(crate) enum StoreKind {
     Memory,
 }
 
-/// Section `embedded`: the store of that kind.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct EmbeddedConfig {
-    /// The folder of its files; made at the first start.
-    pub(crate) path: PathBuf,
-}
-
 /// Section `memory`: the store of that kind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct MemoryConfig {
-    /// Bytes of messages it keeps; the oldest go first.
-    pub(crate) bytes_max: u64,
+    /// Messages kept of one room.
+    pub(crate) rows_per_room_max: usize,
+    /// Bytes kept in all.
+    pub(crate) bytes_max: usize,
 }
 
 /// Section `log`.
@@ -82,15 +72,10 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-impl Default for EmbeddedConfig {
-    fn default() -> Self {
-        Self { path: PathBuf::from("moim-data") }
-    }
-}
-
 impl Default for MemoryConfig {
     fn default() -> Self {
-        Self { bytes_max: 256 * 1024 * 1024 }
+        let moim_store::MemoryConfig { rows_per_room_max, bytes_max } = moim_store::MemoryConfig::default();
+        Self { rows_per_room_max, bytes_max }
     }
 }
 
@@ -100,23 +85,11 @@ impl Default for LogConfig {
     }
 }
 
-impl EmbeddedConfig {
-    pub(super) fn validate(&self, faults: &mut Vec<ConfigFault>) {
-        if self.path.as_os_str().is_empty() {
-            faults
-                .push(ConfigFault::new("embedded.path", "is empty; name the folder that keeps the messages"));
-        }
-    }
-}
-
 impl MemoryConfig {
-    pub(super) fn validate(&self, faults: &mut Vec<ConfigFault>) {
-        if self.bytes_max < BYTES_MIN {
-            faults.push(ConfigFault::new(
-                "memory.bytes_max",
-                format!("is {}; it must be {BYTES_MIN} (1 MiB) or more", self.bytes_max),
-            ));
-        }
+    /// As the store takes it.
+    pub(crate) fn store(&self) -> moim_store::MemoryConfig {
+        let &Self { rows_per_room_max, bytes_max } = self;
+        moim_store::MemoryConfig { rows_per_room_max, bytes_max }
     }
 }
 

@@ -1,0 +1,103 @@
+//! How a node stops without anybody losing anything: phases, and sockets closed in batches over a budget.
+//! Not here: what a session tells its client then (`moim-core`), signals (`moim`).
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::{sync::watch, time::sleep};
+
+use crate::{connection::Control, shared::Shared};
+
+/// Where a stop stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DrainPhase {
+    /// Everything is open.
+    Serving,
+    /// Not ready any more: load balancers send nobody new; joins are still let in.
+    Unready,
+    /// Nobody new is let in, sockets are closed in batches.
+    ClosingInBatches,
+    /// All sockets are closed; what was said goes to the store.
+    FlushingWriter,
+    /// Nothing is left to do.
+    Stopped,
+}
+
+/// Pause between two batches.
+const BATCH_PAUSE: Duration = Duration::from_millis(50);
+/// Time given to each socket when there are few: a small node stops at once, a large one takes its whole budget.
+const PER_SOCKET: Duration = Duration::from_millis(2);
+
+/// When a client of a node with that many sockets comes back, in milliseconds: at random over as long as the closing
+/// takes and a second more, so that they do not all knock at once.
+fn come_back_after(random: u32, spread: Duration) -> u64 {
+    let window = 1000 + u64::try_from(spread.as_millis()).unwrap_or(u64::MAX);
+    250 + u64::from(random) % window
+}
+
+/// Sockets for the next batch, so that all are closed when the budget ends.
+fn batch_size(left: usize, time_left: Duration) -> usize {
+    let batches = (time_left.as_millis() / BATCH_PAUSE.as_millis()).max(1) as usize;
+    left.div_ceil(batches).max(1)
+}
+
+/// Closes every socket, spread over the budget.
+///
+/// # Cancel safety
+/// Dropping it leaves the remaining sockets open.
+pub(crate) async fn close_all(shared: &Arc<Shared>) {
+    let open = shared.connections.list();
+    let budget = Duration::from_secs(shared.config.drain.spread_seconds);
+    let spread = budget.min(PER_SOCKET * u32::try_from(open.len()).unwrap_or(u32::MAX));
+    tracing::info!(sockets = open.len(), ?spread, "closing sockets");
+    let end = Instant::now() + spread;
+    let mut rest = &open[..];
+    while !rest.is_empty() {
+        let size = batch_size(rest.len(), end.saturating_duration_since(Instant::now())).min(rest.len());
+        let (batch, later) = rest.split_at(size);
+        for connection in batch {
+            let random = getrandom::u32().unwrap_or(connection.number() as u32);
+            connection.control(Control::Drain { after_ms: come_back_after(random, spread) });
+        }
+        rest = later;
+        if !rest.is_empty() {
+            sleep(BATCH_PAUSE).await;
+        }
+    }
+}
+
+/// Moves to a phase, and says so.
+pub(crate) fn enter(phase: &watch::Sender<DrainPhase>, shared: &Shared, next: DrainPhase) {
+    phase.send_replace(next);
+    shared.metrics.drain_phase.set(next as i64);
+    tracing::info!(phase = ?next, "drain");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_fill_the_budget_evenly() {
+        let (mut left, mut time) = (1000, Duration::from_secs(10));
+        let mut sizes = Vec::new();
+        while left > 0 {
+            let size = batch_size(left, time).min(left);
+            sizes.push(size);
+            left -= size;
+            time = time.saturating_sub(BATCH_PAUSE);
+        }
+        assert_eq!(sizes.len(), 200);
+        assert!(sizes.iter().all(|size| *size == 5));
+    }
+
+    #[test]
+    fn clients_come_back_over_the_whole_window() {
+        let spread = Duration::from_secs(10);
+        let (low, high) = (come_back_after(0, spread), come_back_after(10_999, spread));
+        assert_eq!((low, high), (250, 11_249));
+        assert_eq!(come_back_after(11_000, spread), 250);
+    }
+}

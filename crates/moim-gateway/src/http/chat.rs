@@ -1,0 +1,106 @@
+//! The WebSocket routes: `/chat/{room}` and `/ws`.
+//! Not here: the handshake's rules (`handshake`), the session (`session_task`).
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Request, State},
+    http::HeaderMap,
+    response::{IntoResponse, Response},
+};
+use moim_core::Route;
+use moim_protocol::{ErrorCode, JoinQuery, Language, Profile, RoomId, UserName, decode_segment};
+
+use super::answer::{Fault, language_of};
+use crate::{
+    accept::Peer,
+    address::AddressGuard,
+    drain::DrainPhase,
+    handshake::{self, Upgrading},
+    session_task,
+    shared::Shared,
+};
+
+/// One room, named by the URL.
+pub(super) async fn one_room(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    let route = route_of(&shared, request.uri().path(), request.uri().query().unwrap_or(""));
+    open(&shared, request, route, None)
+}
+
+/// Many rooms, named by frames: v1 only.
+pub(super) async fn many_rooms(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    open(&shared, request, Ok(Route::Many), Some(Profile::V1))
+}
+
+fn route_of(shared: &Shared, path: &str, query: &str) -> Result<Route, ErrorCode> {
+    let limits = &shared.config.limits;
+    let segment = path.strip_prefix("/chat").unwrap_or("").trim_start_matches('/');
+    let room = RoomId::from_client(&decode_segment(segment)?, limits.room_name_chars_max)
+        .map_err(|_| ErrorCode::RoomInvalid)?;
+    let JoinQuery { username, cursor } = JoinQuery::parse(query)?;
+    let username = UserName::from_client(&username, limits.username_chars_max)
+        .map_err(|_| ErrorCode::UsernameInvalid)?;
+    Ok(Route::Room { room, username, cursor })
+}
+
+fn open(
+    shared: &Arc<Shared>,
+    request: Request,
+    route: Result<Route, ErrorCode>,
+    only: Option<Profile>,
+) -> Response {
+    let language = language_of(request.headers());
+    match try_open(shared, request, route, only, language) {
+        Ok(response) => response,
+        Err(code) => {
+            shared.metrics.refused[code].inc();
+            Fault::new(code, language).into_response()
+        }
+    }
+}
+
+fn try_open(
+    shared: &Arc<Shared>,
+    request: Request,
+    route: Result<Route, ErrorCode>,
+    only: Option<Profile>,
+    language: Language,
+) -> Result<Response, ErrorCode> {
+    if *shared.phase.borrow() >= DrainPhase::ClosingInBatches {
+        return Err(ErrorCode::Draining);
+    }
+    let peer = request.extensions().get::<Peer>().cloned().ok_or(ErrorCode::Internal)?;
+    let place = place_of(shared, &peer, request.headers())?;
+    let (response, upgrading) = handshake::answer(request)?;
+    if only.is_some_and(|only| only != upgrading.profile) {
+        return Err(ErrorCode::HandshakeInvalid);
+    }
+    let task = run(shared.clone(), upgrading, route?, language, (peer, place));
+    shared.spawner.spawn(task);
+    Ok(response)
+}
+
+/// The client's place under the bound for its address.
+fn place_of(shared: &Shared, peer: &Peer, headers: &HeaderMap) -> Result<Option<AddressGuard>, ErrorCode> {
+    let forwarded = headers.get("x-forwarded-for").and_then(|value| value.to_str().ok());
+    let client = shared.addresses.client_of(peer.address, forwarded);
+    shared.addresses.enter(client).ok_or(ErrorCode::AddressFull)
+}
+
+/// The connection's whole life; its places under the bounds are given back when it ends.
+async fn run(
+    shared: Arc<Shared>,
+    upgrading: Upgrading,
+    route: Route,
+    language: Language,
+    places: (Peer, Option<AddressGuard>),
+) {
+    let profile = upgrading.profile;
+    let (number, options) = (shared.connections.next_number(), shared.socket_options(profile));
+    // Boxed: the handshake's state would else be part of every open connection's task for its whole life.
+    let opening = Box::pin(upgrading.open(number, options));
+    if let Some(socket) = opening.await {
+        session_task::run(shared, socket, route, profile, language).await;
+    }
+    drop(places);
+}

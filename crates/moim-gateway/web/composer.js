@@ -1,0 +1,59 @@
+// The box where messages are written: keys, growing, Korean input.
+// Not here: sending (`page.js`).
+
+const HEIGHT_MAX_PX = 160;
+
+export class Composer {
+  #form;
+  #text;
+
+  /**
+   * @param {HTMLFormElement} form
+   * @param {HTMLTextAreaElement} text
+   * @param {{ send: (content: string) => void, typing: (isTyping: boolean) => void }} actions
+   */
+  constructor(form, text, actions) {
+    this.#form = form;
+    this.#text = text;
+    text.addEventListener('input', () => {
+      this.#grow();
+      actions.typing(text.value.trim() !== '');
+    });
+    text.addEventListener('keydown', (event) => {
+      // While a syllable is being composed Enter only ends it; Safari says so by the key code alone.
+      if (event.key !== 'Enter' || event.shiftKey || event.isComposing || event.keyCode === 229) return;
+      event.preventDefault();
+      this.#form.requestSubmit();
+    });
+    form.addEventListener('submit', (event) => {
+      event.preventDefault();
+      const content = text.value.trim();
+      if (content !== '') {
+        this.put('');
+        actions.typing(false);
+        actions.send(content);
+      }
+      text.focus();
+    });
+  }
+
+  get isEmpty() {
+    return this.#text.value === '';
+  }
+
+  focus() {
+    this.#text.focus();
+  }
+
+  /** @param {string} content */
+  put(content) {
+    this.#text.value = content;
+    this.#grow();
+  }
+
+  #grow() {
+    this.#text.style.height = 'auto';
+    const border = this.#text.offsetHeight - this.#text.clientHeight;
+    this.#text.style.height = `${Math.min(this.#text.scrollHeight + border, HEIGHT_MAX_PX)}px`;
+  }
+}
