@@ -42,11 +42,15 @@ pub struct Outbox {
     bytes: usize,
     /// How much of the front is written already.
     written: usize,
-    /// Only the last pong matters; a flood of pings must not grow the queue.
-    pong: Option<Image>,
+    /// Pongs that wait, oldest first; they go before the next frame.
+    pongs: VecDeque<Image>,
     presence: HashMap<RoomId, Image>,
     gaps: HashMap<RoomId, VecDeque<Gap>>,
 }
+
+/// Pongs that wait at most. Full: the oldest goes, since the newest answers for all before it (RFC 6455, section 5.5.3); so
+/// a flood of pings from a client that never reads does not grow the queue.
+const PONGS_MAX: usize = 32;
 
 /// Gaps of one room in several epochs that are remembered apart; beyond it the reader is closed.
 const GAPS_PER_ROOM_MAX: usize = 8;
@@ -61,7 +65,7 @@ impl Outbox {
             queue: VecDeque::new(),
             bytes: 0,
             written: 0,
-            pong: None,
+            pongs: VecDeque::new(),
             presence: HashMap::new(),
             gaps: HashMap::new(),
         }
@@ -70,7 +74,7 @@ impl Outbox {
     /// Nothing waits, so a frame may be written directly.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.queue.is_empty() && self.pong.is_none() && self.presence.is_empty() && self.gaps.is_empty()
+        self.queue.is_empty() && self.pongs.is_empty() && self.presence.is_empty() && self.gaps.is_empty()
     }
 
     /// Bytes that wait.
@@ -133,23 +137,26 @@ impl Outbox {
     pub fn abandon(&mut self) {
         self.queue.truncate(usize::from(self.written > 0));
         self.bytes = self.queue.front().map_or(0, Image::len);
-        self.pong = None;
+        self.pongs.clear();
         self.presence.clear();
         self.gaps.clear();
     }
 
-    /// A pong; it takes the place of one that still waits.
-    pub fn set_pong(&mut self, image: Image) {
-        self.pong = Some(image);
+    /// A pong, for the answer to each ping as long as they are few.
+    pub fn push_pong(&mut self, image: Image) {
+        if self.pongs.len() >= PONGS_MAX {
+            self.pongs.pop_front();
+        }
+        self.pongs.push_back(image);
     }
 
     /// What to write next, in order.
     pub fn chunks(&mut self) -> impl Iterator<Item = &[u8]> {
-        if self.written == 0
-            && let Some(pong) = self.pong.take()
-        {
-            self.bytes += pong.len();
-            self.queue.push_front(pong);
+        if self.written == 0 {
+            while let Some(pong) = self.pongs.pop_back() {
+                self.bytes += pong.len();
+                self.queue.push_front(pong);
+            }
         }
         let written = self.written;
         self.queue.iter().enumerate().map(move |(index, image)| match index {
@@ -274,12 +281,18 @@ mod tests {
     }
 
     #[test]
-    fn a_ping_flood_waits_as_one_pong() {
+    fn a_ping_flood_waits_as_few_pongs_and_the_newest_is_among_them() {
         let mut outbox = Outbox::new(Profile::V1, 100);
-        for _ in 0..1000 {
-            outbox.set_pong(Image::from_static(b"\x8a\x00"));
+        outbox.force(Image::from_static(b"abcd"));
+        outbox.advance(1);
+        for number in 0..1000u32 {
+            outbox.push_pong(Image::copy_from_slice(&number.to_be_bytes()));
+            outbox.chunks().count();
         }
-        assert_eq!(outbox.chunks().count(), 1);
+        outbox.advance(3);
+        let pongs: Vec<_> = outbox.chunks().map(<[u8]>::to_vec).collect();
+        assert_eq!(pongs.len(), PONGS_MAX);
+        assert_eq!(pongs.last().map(Vec::as_slice), Some(&999u32.to_be_bytes()[..]));
     }
 
     #[test]
@@ -287,7 +300,7 @@ mod tests {
         let mut outbox = Outbox::new(Profile::V1, 100);
         outbox.force(Image::from_static(b"abcd"));
         outbox.advance(2);
-        outbox.set_pong(Image::from_static(b"P"));
+        outbox.push_pong(Image::from_static(b"P"));
         assert_eq!(outbox.chunks().next(), Some(&b"cd"[..]));
         outbox.advance(2);
         assert_eq!(outbox.chunks().next(), Some(&b"P"[..]));

@@ -146,9 +146,9 @@ impl Connection {
         }
     }
 
-    /// A pong that tungstenite made; of several that wait only the last is sent.
+    /// A pong that tungstenite made; of very many that wait only the newest are sent.
     pub(crate) fn send_pong(&self, image: Bytes) {
-        self.lock().outbox.set_pong(image);
+        self.lock().outbox.push_pong(image);
         self.wake.notify_one();
     }
 
@@ -167,7 +167,7 @@ impl Connection {
     ///
     /// # Cancel safety
     /// Safe: what waits stays in the outbox.
-    pub(crate) async fn drive(&self) -> bool {
+    pub async fn drive(&self) -> bool {
         let waits = {
             let writing = self.lock();
             if !writing.controls.is_empty() || writing.broken {

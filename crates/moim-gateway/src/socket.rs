@@ -122,14 +122,6 @@ impl Socket {
         }
     }
 
-    /// Writes what waits. Answers when bytes were written or a control came; `false` when the socket broke.
-    ///
-    /// # Cancel safety
-    /// Safe: what waits stays in the outbox.
-    pub async fn drive(&self) -> bool {
-        self.connection.drive().await
-    }
-
     /// The closing handshake, bounded in time: our close frame if it is we who close, then everything that waits, then the
     /// client's end. What the client still sends is read and thrown away, or the kernel would answer it with a reset that
     /// can overtake the close frame.

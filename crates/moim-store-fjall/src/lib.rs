@@ -300,10 +300,10 @@ mod tests {
             Arc::new(row::tests::sample(room, Seq(nth), &"x".repeat(bytes)))
         };
         // So much that sorting it takes longer than a thousand commits.
-        for round in 0..100 {
+        for round in 0..200 {
             store.append((0..10).map(|nth| row(round * 10 + nth, 100_000)).collect()).await.unwrap();
         }
-        for round in 1_000..2_500_u64 {
+        for round in 1_000..3_000_u64 {
             let rows = (0..4).map(|nth| store.append(vec![row(round * 4 + nth, 6_000)]));
             futures_util::future::try_join_all(rows).await.unwrap();
             let held = store.files().as_ref().unwrap().db.write_buffer_size();
