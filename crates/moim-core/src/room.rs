@@ -377,12 +377,12 @@ impl<H: Clone> Room<H> {
         self.cursor = Some(message.position());
         self.loads.keep_tail(message);
         if !self.members.is_empty() {
-            self.to_live(&Outgoing::message(message), None);
+            self.send_live(&Outgoing::message(message), None);
         }
         self.wake();
     }
 
-    fn to_live(&mut self, outgoing: &Arc<Outgoing>, except: Option<MemberKey>) {
+    fn send_live(&mut self, outgoing: &Arc<Outgoing>, except: Option<MemberKey>) {
         for (key, member) in &self.members {
             if member.state == MemberState::Live && Some(*key) != except {
                 self.outputs
@@ -406,7 +406,7 @@ impl<H: Clone> Room<H> {
         let frame =
             ServerFrame::Typing { room: &self.id, username: &typing.username, is_typing: typing.is_typing }
                 .encode();
-        self.to_live(&Arc::new(Outgoing { frame, kind: OutgoingKind::Typing }), Some(typing.from));
+        self.send_live(&Arc::new(Outgoing { frame, kind: OutgoingKind::Typing }), Some(typing.from));
     }
 
     fn tell_presence(&mut self, notice: &Notice, time: Timestamp) {
@@ -420,7 +420,7 @@ impl<H: Clone> Room<H> {
         }
         .encode();
         let kind = OutgoingKind::Presence { room: self.id.clone() };
-        self.to_live(&Arc::new(Outgoing { frame, kind }), notice.except);
+        self.send_live(&Arc::new(Outgoing { frame, kind }), notice.except);
     }
 
     /// Live members will not get these: they are told, or closed where the profile has no word for it.

@@ -1,15 +1,16 @@
 //! An echo server made of the gateway's own accept loop, handshake and socket: what the WebSocket conformance suite is run
 //! against (`cargo xtask autobahn`). It has no rooms and no limits worth the name.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use axum::{
     body::Body,
     http::{Request, Response, StatusCode},
 };
 use moim_gateway::{
-    Ending, Incoming, Socket, SocketOptions, Spawner,
+    Budget, Ending, Incoming, Socket, SocketOptions, Spawner,
     accept::{Acceptor, Capacity, Peer},
+    address::Addresses,
     handshake::{self, Upgrading},
 };
 use moim_protocol::{FramePayload, data_image};
@@ -31,6 +32,8 @@ async fn main() -> std::io::Result<()> {
     let acceptor = Acceptor {
         listener,
         capacity: Capacity::new(CONNECTIONS_MAX),
+        addresses: Addresses::new(Vec::new(), CONNECTIONS_MAX),
+        stalled_after: Duration::from_secs(60),
         sends_per_second: 1,
         spawner: spawner.clone(),
     };
@@ -61,8 +64,9 @@ async fn echo(upgrading: Upgrading) {
         message_bytes_max: MESSAGE_BYTES_MAX,
         outbox_bytes_max: MESSAGE_BYTES_MAX,
         profile: upgrading.profile,
+        large_answers: Budget::new(usize::MAX),
     };
-    let Some(mut socket) = upgrading.open(0, options).await else { return };
+    let Some(mut socket) = upgrading.open(0, &options).await else { return };
     let ending = talk(&mut socket).await;
     socket.finish(ending).await;
 }

@@ -19,13 +19,18 @@ use axum::body::Body;
 use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use moim_core::RateLimit;
+use moim_protocol::ErrorCode;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
     time::sleep,
 };
 
-use crate::spawn::Spawner;
+use crate::{
+    address::{Addresses, Admission},
+    http_stream::HttpStream,
+    spawn::Spawner,
+};
 
 /// How long the head of a request may take, and how long a connection may idle between requests.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -81,15 +86,22 @@ impl Drop for CapacityGuard {
     }
 }
 
+/// A connection's places under the caps; dropping them gives them back.
+#[derive(Debug)]
+pub struct Places {
+    _capacity: CapacityGuard,
+    _address: Admission,
+}
+
 /// What a handler knows of the connection a request came on.
 #[derive(Debug, Clone)]
 pub struct Peer {
     /// The other end of the TCP connection.
     pub address: IpAddr,
-    /// The node holds more connections than it may: answer 503.
-    pub over_capacity: bool,
-    /// The connection's place under the cap: kept by whoever keeps the socket.
-    pub guard: Arc<CapacityGuard>,
+    /// Why every request on this connection is refused, if it is.
+    pub refused: Option<ErrorCode>,
+    /// The connection's places under the caps: kept by whoever keeps the socket.
+    pub places: Arc<Places>,
     /// How fast HTTP requests on this connection may send.
     pub sends: Arc<Mutex<RateLimit>>,
 }
@@ -100,8 +112,12 @@ pub struct Acceptor {
     pub listener: TcpListener,
     /// The cap over all of them.
     pub capacity: Arc<Capacity>,
+    /// The cap for each address.
+    pub addresses: Arc<Addresses>,
     /// Sends a second over HTTP on one connection.
     pub sends_per_second: u32,
+    /// How long a client may take nothing of an answer.
+    pub stalled_after: Duration,
     /// What runs connections.
     pub spawner: Spawner,
 }
@@ -138,23 +154,28 @@ impl Acceptor {
         H: Fn(Request<Incoming>, Peer) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<Body>> + Send + 'static,
     {
-        let Some(guard) = self.capacity.enter(REFUSED_MAX) else { return };
-        let over_capacity = self.capacity.is_over();
+        let Some(capacity) = self.capacity.enter(REFUSED_MAX) else { return };
+        let address = self.addresses.enter(peer.ip());
+        let refused = match address {
+            Admission::Refused => Some(ErrorCode::AddressFull),
+            _ if self.capacity.is_over() => Some(ErrorCode::ServerFull),
+            Admission::Counted(_) | Admission::Exempt => None,
+        };
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "accepted a connection that is gone");
             return;
         }
         let peer = Peer {
             address: peer.ip().to_canonical(),
-            over_capacity,
-            guard: Arc::new(guard),
+            refused,
+            places: Arc::new(Places { _capacity: capacity, _address: address }),
             sends: Arc::new(Mutex::new(RateLimit::new(Instant::now(), self.sends_per_second))),
         };
-        self.spawner.spawn(serve_http(stream, peer, handler));
+        self.spawner.spawn(serve_http(stream, self.stalled_after, peer, handler));
     }
 }
 
-async fn serve_http<H, F>(stream: TcpStream, peer: Peer, handler: H)
+async fn serve_http<H, F>(stream: TcpStream, stalled_after: Duration, peer: Peer, handler: H)
 where
     H: Fn(Request<Incoming>, Peer) -> F,
     F: Future<Output = Response<Body>>,
@@ -163,12 +184,13 @@ where
         let answer = handler(request, peer.clone());
         async move { Ok::<_, Infallible>(answer.await) }
     });
+    let stream = HttpStream::new(stream, stalled_after);
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
         .max_headers(HEADERS_MAX)
         .max_buf_size(HEAD_BYTES_MAX)
-        .keep_alive(!peer.over_capacity)
+        .keep_alive(peer.refused.is_none())
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades()
         .await;

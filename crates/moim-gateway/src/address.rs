@@ -25,6 +25,17 @@ pub struct AddressGuard {
     address: IpAddr,
 }
 
+/// Whether an address may have another connection.
+#[derive(Debug)]
+pub enum Admission {
+    /// It may, and it is counted.
+    Counted(AddressGuard),
+    /// It is not counted: loopback, or a trusted proxy, whose clients are.
+    Exempt,
+    /// It has as many as it may.
+    Refused,
+}
+
 impl Addresses {
     /// None open yet.
     #[must_use]
@@ -48,19 +59,28 @@ impl Addresses {
         hops.map_while(|hop| hop.trim().parse().ok()).find(|hop| !self.is_trusted(*hop)).unwrap_or(peer)
     }
 
-    /// Counts a connection in; `None` when its address has as many as it may. Loopback and trusted proxies are counted under
-    /// the clients they forward, and without one not at all.
-    pub fn enter(self: &Arc<Self>, client: IpAddr) -> Option<Option<AddressGuard>> {
-        if self.is_trusted(client) {
-            return Some(None);
+    /// Counts a TCP connection in when it is accepted: half-open handshakes count like anything else.
+    pub fn enter(self: &Arc<Self>, peer: IpAddr) -> Admission {
+        let peer = peer.to_canonical();
+        if self.is_trusted(peer) {
+            return Admission::Exempt;
         }
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = open.entry(client).or_default();
+        let count = open.entry(peer).or_default();
         if *count >= self.per_address_max {
-            return None;
+            return Admission::Refused;
         }
         *count += 1;
-        Some(Some(AddressGuard { addresses: self.clone(), address: client }))
+        Admission::Counted(AddressGuard { addresses: self.clone(), address: peer })
+    }
+
+    /// Counts in the client that a trusted proxy forwards, once it is known.
+    pub fn enter_forwarded(self: &Arc<Self>, peer: IpAddr, forwarded_for: Option<&str>) -> Admission {
+        match self.client_of(peer, forwarded_for) {
+            // Counted when it was accepted.
+            client if client == peer => Admission::Exempt,
+            client => self.enter(client),
+        }
     }
 }
 
@@ -91,21 +111,24 @@ mod tests {
     #[test]
     fn an_address_has_its_bound_and_gets_it_back() {
         let addresses = addresses(2);
-        let first = addresses.enter(ip("192.0.2.1")).unwrap();
-        let _second = addresses.enter(ip("192.0.2.1")).unwrap();
-        assert!(addresses.enter(ip("192.0.2.1")).is_none());
-        assert!(addresses.enter(ip("192.0.2.2")).is_some());
+        let first = addresses.enter(ip("192.0.2.1"));
+        let _second = addresses.enter(ip("192.0.2.1"));
+        assert!(matches!(addresses.enter(ip("::ffff:192.0.2.1")), Admission::Refused));
+        assert!(matches!(addresses.enter(ip("192.0.2.2")), Admission::Counted(_)));
         drop(first);
-        assert!(addresses.enter(ip("192.0.2.1")).is_some());
+        assert!(matches!(addresses.enter(ip("192.0.2.1")), Admission::Counted(_)));
     }
 
     #[test]
-    fn loopback_and_trusted_proxies_are_exempt() {
-        let addresses = addresses(0);
-        assert!(addresses.enter(ip("127.0.0.1")).is_some());
-        assert!(addresses.enter(ip("::ffff:127.0.0.1")).is_some());
-        assert!(addresses.enter(ip("10.1.2.3")).is_some());
-        assert!(addresses.enter(ip("192.0.2.1")).is_none());
+    fn loopback_and_trusted_proxies_are_exempt_but_their_clients_are_not() {
+        let addresses = addresses(1);
+        for exempt in ["127.0.0.1", "::ffff:127.0.0.1", "10.1.2.3"] {
+            assert!(matches!(addresses.enter(ip(exempt)), Admission::Exempt), "{exempt}");
+        }
+        let _one = addresses.enter_forwarded(ip("10.1.2.3"), Some("192.0.2.1"));
+        assert!(matches!(addresses.enter_forwarded(ip("10.1.2.3"), Some("192.0.2.1")), Admission::Refused));
+        assert!(matches!(addresses.enter_forwarded(ip("10.1.2.3"), None), Admission::Exempt));
+        assert!(matches!(addresses.enter_forwarded(ip("192.0.2.1"), Some("6.6.6.6")), Admission::Exempt));
     }
 
     #[test]

@@ -12,6 +12,8 @@ use moim_core::{Offer, Outbox, Outgoing};
 use moim_protocol::{CloseReason, ErrorCode, Profile, RoomId, close_image};
 use tokio::{net::TcpStream, sync::Notify};
 
+use crate::{budget::Budget, socket::SocketOptions};
+
 /// Frames written with one system call.
 const FRAMES_PER_WRITE: usize = 64;
 
@@ -36,6 +38,8 @@ pub enum Control {
 
 struct Writing {
     outbox: Outbox,
+    /// What of the outbox is beyond its bound, and so taken from the node's budget.
+    beyond: usize,
     /// At most one entry for each room and two more: refusals come once, closes and drains are the last.
     controls: Vec<Control>,
     closing: bool,
@@ -48,6 +52,8 @@ pub struct Connection {
     number: u64,
     profile: Profile,
     stream: TcpStream,
+    outbox_bytes_max: usize,
+    large_answers: Arc<Budget>,
     /// A std mutex: never held across an await, the longest section is one system call that does not block.
     writing: Mutex<Writing>,
     /// Something waits for the connection's own task: bytes that would block, or a control.
@@ -55,18 +61,17 @@ pub struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(
-        number: u64,
-        stream: TcpStream,
-        profile: Profile,
-        outbox_bytes_max: usize,
-    ) -> Arc<Self> {
+    pub(crate) fn new(number: u64, stream: TcpStream, options: &SocketOptions) -> Arc<Self> {
+        let SocketOptions { profile, outbox_bytes_max, .. } = *options;
         Arc::new(Self {
             number,
             profile,
             stream,
+            outbox_bytes_max,
+            large_answers: options.large_answers.clone(),
             writing: Mutex::new(Writing {
                 outbox: Outbox::new(profile, outbox_bytes_max),
+                beyond: 0,
                 controls: Vec::new(),
                 closing: false,
                 broken: false,
@@ -104,7 +109,7 @@ impl Connection {
             return;
         }
         let image = outgoing.frame.image();
-        let offer = if writing.outbox.is_empty() {
+        let mut offer = if writing.outbox.is_empty() {
             match self.stream.try_write(image) {
                 Ok(count) if count == image.len() => return,
                 Ok(count) => {
@@ -121,12 +126,16 @@ impl Connection {
             match writing.outbox.offer(outgoing) {
                 Offer::Overflow => Offer::Overflow,
                 // The connection's task waits for the socket already.
-                Offer::Queued | Offer::Dropped => return,
+                Offer::Queued | Offer::Dropped if self.settle(&mut writing) => return,
+                Offer::Queued | Offer::Dropped => Offer::Overflow,
             }
         };
         if offer == Offer::Queued {
             // The stall clock starts when the first byte has to wait.
             writing.progress = Instant::now();
+            if !self.settle(&mut writing) {
+                offer = Offer::Overflow;
+            }
         }
         if offer == Offer::Overflow {
             writing.closing = true;
@@ -134,6 +143,18 @@ impl Connection {
         }
         drop(writing);
         self.wake.notify_one();
+    }
+
+    /// Takes from the node's budget what the outbox holds beyond its own bound, or gives it back; `false` when there is none
+    /// left.
+    fn settle(&self, writing: &mut Writing) -> bool {
+        let beyond = writing.outbox.bytes().saturating_sub(self.outbox_bytes_max);
+        if beyond > writing.beyond && !self.large_answers.take(beyond - writing.beyond) {
+            return false;
+        }
+        self.large_answers.give_back(writing.beyond.saturating_sub(beyond));
+        writing.beyond = beyond;
+        true
     }
 
     /// Writes bytes that are a whole frame, whatever kind; for transports without rooms.
@@ -195,6 +216,7 @@ impl Connection {
                 Ok(count) => {
                     writing.outbox.advance(count);
                     writing.progress = Instant::now();
+                    self.settle(&mut writing);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => {
@@ -241,6 +263,12 @@ impl Connection {
             }
             self.stream.writable().await?;
         }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.large_answers.give_back(self.lock().beyond);
     }
 }
 

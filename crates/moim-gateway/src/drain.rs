@@ -2,13 +2,17 @@
 //! Not here: what a session tells its client then (`moim-core`), signals (`moim`).
 
 use std::{
+    collections::HashSet,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use tokio::{sync::watch, time::sleep};
 
-use crate::{connection::Control, shared::Shared};
+use crate::{
+    connection::{Connection, Control},
+    shared::Shared,
+};
 
 /// Where a stop stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,17 +47,34 @@ fn batch_size(left: usize, time_left: Duration) -> usize {
     left.div_ceil(batches).max(1)
 }
 
-/// Closes every socket, spread over the budget.
+/// Closes every socket, spread over the budget, and waits until all are closed.
 ///
 /// # Cancel safety
 /// Dropping it leaves the remaining sockets open.
-pub(crate) async fn close_all(shared: &Arc<Shared>) {
+pub(crate) async fn close_all(shared: &Shared) {
     let open = shared.connections.list();
     let budget = Duration::from_secs(shared.config.drain.spread_seconds);
     let spread = budget.min(PER_SOCKET * u32::try_from(open.len()).unwrap_or(u32::MAX));
     tracing::info!(sockets = open.len(), ?spread, "closing sockets");
+    close_over(&open, spread).await;
+    // Those whose handshake was under way when the phase changed are few, and are told at once.
+    let told: HashSet<_> = open.iter().map(|connection| connection.number()).collect();
+    drop(open);
+    loop {
+        let left = shared.connections.list();
+        if left.is_empty() {
+            return;
+        }
+        let late: Vec<_> =
+            left.into_iter().filter(|connection| !told.contains(&connection.number())).collect();
+        close_over(&late, Duration::ZERO).await;
+        sleep(BATCH_PAUSE).await;
+    }
+}
+
+async fn close_over(open: &[Arc<Connection>], spread: Duration) {
     let end = Instant::now() + spread;
-    let mut rest = &open[..];
+    let mut rest = open;
     while !rest.is_empty() {
         let size = batch_size(rest.len(), end.saturating_duration_since(Instant::now())).min(rest.len());
         let (batch, later) = rest.split_at(size);

@@ -20,6 +20,7 @@ use tower_service::Service;
 use crate::{
     accept::{Acceptor, Capacity, Peer},
     address::Addresses,
+    budget::{Budget, LARGE_ANSWERS_BYTES_MAX},
     config::GatewayConfig,
     drain::{self, DrainPhase},
     http::{ops_router, public_router},
@@ -111,18 +112,17 @@ impl Gateway {
             }
         });
         let limits = &config.limits;
-        let pages =
-            Pages::new(parts.bus.clone(), parts.store.clone(), metrics.clone(), limits.resume_messages_max);
+        let room_limits = RoomLimits {
+            resume_messages_max: limits.resume_messages_max,
+            // Half: live messages that come during the replay must fit too.
+            resume_bytes_max: limits.outbox_bytes_max / 2,
+        };
+        let pages = Pages::new(parts.bus.clone(), parts.store.clone(), metrics.clone(), room_limits);
         let (sink, relayed) = parts.relay;
         let (hub, commands) = Hub::new(sink, relayed.len());
         for (relayed, commands) in relayed.into_iter().zip(commands) {
-            let limits = RoomLimits {
-                resume_messages_max: limits.resume_messages_max,
-                // Half: live messages that come during the replay must fit too.
-                resume_bytes_max: limits.outbox_bytes_max / 2,
-            };
             let (bus, pages, metrics) = (parts.bus.clone(), pages.clone(), metrics.clone());
-            spawner.spawn(RoomWorker { bus, pages, metrics, limits, relayed, commands }.run());
+            spawner.spawn(RoomWorker { bus, pages, metrics, limits: room_limits, relayed, commands }.run());
         }
         let shared = Arc::new(Shared {
             publisher: Publisher::new(parts.bus.clone(), metrics.clone()),
@@ -139,6 +139,7 @@ impl Gateway {
             phase: phases,
             spawner,
             connections: Connections::default(),
+            large_answers: Budget::new(LARGE_ANSWERS_BYTES_MAX),
             config,
         });
         let stop_accepting = watch::channel(false).0;
@@ -191,11 +192,6 @@ impl Gateway {
         sleep(Duration::from_secs(self.shared.config.drain.unready_seconds)).await;
         drain::enter(&self.phase, &self.shared, DrainPhase::ClosingInBatches);
         drain::close_all(&self.shared).await;
-        // Those that came in between are few, and are told too.
-        while !self.shared.connections.list().is_empty() {
-            sleep(Duration::from_millis(20)).await;
-            drain::close_all(&self.shared).await;
-        }
         drain::enter(&self.phase, &self.shared, DrainPhase::FlushingWriter);
         self.stop_accepting.send_replace(true);
         self.shared.bus.close();
@@ -219,13 +215,15 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 fn accept(shared: &Arc<Shared>, public: TcpListener, ops: TcpListener, stop: &watch::Sender<bool>) {
+    let limits = &shared.config.limits;
     let acceptor = |listener, capacity, sends_per_second| Acceptor {
         listener,
         capacity,
+        addresses: shared.addresses.clone(),
         sends_per_second,
+        stalled_after: limits.stalled_reader_after(),
         spawner: shared.spawner.clone(),
     };
-    let limits = &shared.config.limits;
     let people = acceptor(public, shared.capacity.clone(), limits.messages_per_second);
     let operators = acceptor(ops, Capacity::new(OPS_CONNECTIONS_MAX), OPS_SENDS_PER_SECOND);
     shared.spawner.spawn(people.serve(handler(public_router(shared.clone())), stop.subscribe()));

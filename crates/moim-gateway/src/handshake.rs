@@ -11,11 +11,11 @@ use axum::{
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use moim_protocol::{ErrorCode, Profile};
-use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 
 use crate::{
     config::AuthConfig,
+    http_stream::HttpStream,
     socket::{Socket, SocketOptions},
 };
 
@@ -57,7 +57,7 @@ impl Upgrading {
     ///
     /// # Cancel safety
     /// Dropping the future closes the connection.
-    pub async fn open(self, number: u64, options: SocketOptions) -> Option<Socket> {
+    pub async fn open(self, number: u64, options: &SocketOptions) -> Option<Socket> {
         let upgraded: Upgraded = match self.upgrade.await {
             Ok(upgraded) => upgraded,
             Err(error) => {
@@ -65,8 +65,11 @@ impl Upgrading {
                 return None;
             }
         };
-        match upgraded.downcast::<TokioIo<TcpStream>>() {
-            Ok(parts) => Some(Socket::open(number, parts.io.into_inner(), &parts.read_buf, options).await),
+        match upgraded.downcast::<TokioIo<HttpStream>>() {
+            Ok(parts) => {
+                let stream = parts.io.into_inner().into_inner();
+                Some(Socket::open(number, stream, &parts.read_buf, options).await)
+            }
             Err(_) => {
                 tracing::error!("an upgraded connection is not the TCP stream it was accepted as");
                 None

@@ -46,12 +46,8 @@ pub(crate) fn public_router(shared: Arc<Shared>) -> Router {
 /// What is asked of every request before its route: is there room for it, and may its page and host ask at all.
 async fn admit(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     let language = language_of(request.headers());
-    let over = request.extensions().get::<Peer>().is_some_and(|peer| peer.over_capacity);
-    let refused = if over {
-        Some(ErrorCode::ServerFull)
-    } else {
-        handshake::admit(request.headers(), &shared.config.auth).err()
-    };
+    let full = request.extensions().get::<Peer>().and_then(|peer| peer.refused);
+    let refused = full.or_else(|| handshake::admit(request.headers(), &shared.config.auth).err());
     match refused {
         Some(code) => {
             shared.metrics.refused[code].inc();

@@ -3,12 +3,14 @@
 
 pub mod accept;
 pub mod address;
+mod budget;
 mod config;
 mod connection;
 mod drain;
 mod gateway;
 pub mod handshake;
 mod http;
+mod http_stream;
 mod hub;
 mod metrics;
 mod pages;
@@ -21,6 +23,7 @@ mod socket;
 mod spawn;
 mod writer;
 
+pub use budget::Budget;
 pub use config::{AuthConfig, AuthMode, ConfigFault, DrainConfig, GatewayConfig, LimitsConfig, ListenConfig};
 pub use connection::{Connection, Control};
 pub use drain::DrainPhase;

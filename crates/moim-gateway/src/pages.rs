@@ -7,9 +7,9 @@
 use std::{sync::Arc, time::Duration};
 
 use moim_bus::{ANSWER_KEPT, Bus, BusError, Seed, SeedAnswer, SeedError, SeedSource, content_hash};
-use moim_core::Loaded;
+use moim_core::{Loaded, RoomLimits};
 use moim_protocol::{AckLevel, Message, Position, RoomId, Seq, limits};
-use moim_store::{MessageStore, PageRange};
+use moim_store::{MessageStore, PAGE_BYTES_MAX, PageRange};
 use tokio::time::timeout;
 
 use crate::metrics::Metrics;
@@ -48,7 +48,8 @@ pub(crate) struct Pages {
     bus: Arc<dyn Bus>,
     store: Arc<dyn MessageStore>,
     metrics: Arc<Metrics>,
-    resume_messages_max: usize,
+    /// What a resume may replay; reading more would only be thrown away.
+    resume: RoomLimits,
 }
 
 /// Rows that end at a known place and are walked downward.
@@ -101,9 +102,9 @@ impl Pages {
         bus: Arc<dyn Bus>,
         store: Arc<dyn MessageStore>,
         metrics: Arc<Metrics>,
-        resume_messages_max: usize,
+        resume: RoomLimits,
     ) -> Self {
-        Self { bus, store, metrics, resume_messages_max }
+        Self { bus, store, metrics, resume }
     }
 
     /// What a room needs to let members in: the head, the newest messages, and those from `from` on unless there are more
@@ -118,9 +119,12 @@ impl Pages {
         let ring = self.bus.ring(room, RING_ROWS).await?;
         let mut walk = Walk::new(ring.rows, ring.head.seq, ring.last);
         loop {
-            let enough = walk.rows.len() >= limits::HISTORY_ON_JOIN
-                && from.is_none_or(|from| walk.rows.first().is_some_and(|row| row.seq <= from));
-            if enough || walk.rows.len() > self.resume_messages_max || !self.older(room, &mut walk).await {
+            let reached = from.is_none_or(|from| walk.rows.first().is_some_and(|row| row.seq <= from));
+            let beyond = walk.rows.len() > self.resume.resume_messages_max
+                || walk.rows.iter().map(|row| row.weight_bytes()).sum::<usize>()
+                    > self.resume.resume_bytes_max;
+            let enough = walk.rows.len() >= limits::HISTORY_ON_JOIN && (reached || beyond);
+            if enough || !self.older(room, &mut walk).await {
                 break;
             }
         }
@@ -181,23 +185,25 @@ impl Pages {
         limit: usize,
     ) -> (Vec<Arc<Message>>, bool) {
         let below = |row: &Arc<Message>| before.is_none_or(|before| row.seq < before);
-        let far = before.is_some_and(|before| before <= walk.floor);
-        if far && walk.before != Some(Seq::ZERO) {
+        if before.is_some_and(|before| before <= walk.floor) && walk.before != Some(Seq::ZERO) {
             // The ring has nothing of it, and what it covers need not be walked through.
             let range = before.map_or(PageRange::Newest, PageRange::Before);
             let Some(rows) = self.read(room, range, limit).await else { return (Vec::new(), false) };
-            let whole = rows.len() == limit || rows.first().is_none_or(|row| row.prev == Some(Seq::ZERO));
-            let complete = whole && is_chain(&rows);
-            return (rows, complete);
+            let whole = is_chain(&rows) && is_whole(&rows, limit);
+            return (rows, whole);
         }
-        while walk.rows.iter().filter(|row| below(row)).count() < limit {
+        let bytes = |rows: &[Arc<Message>]| rows.iter().map(|row| row.weight_bytes()).sum::<usize>();
+        while walk.rows.iter().filter(|row| below(row)).count() < limit && bytes(&walk.rows) < PAGE_BYTES_MAX
+        {
             if !self.older(room, &mut walk).await {
                 break;
             }
         }
+        let complete = walk.complete;
         let rows: Vec<_> = walk.rows.into_iter().filter(below).collect();
-        let skip = rows.len().saturating_sub(limit);
-        (rows[skip..].to_vec(), walk.complete)
+        let rows = rows[rows.len().saturating_sub(limit)..].to_vec();
+        let whole = complete && (is_whole(&rows, limit) || rows.is_empty());
+        (rows, whole)
     }
 
     async fn page_after(
@@ -207,23 +213,36 @@ impl Pages {
         after: Seq,
         limit: usize,
     ) -> (Vec<Arc<Message>>, bool) {
-        let (mut rows, mut complete) = (Vec::new(), true);
+        let mut rows = Vec::new();
         if after < walk.floor {
             let Some(page) = self.read(room, PageRange::After(after), limit).await else {
                 return (rows, false);
             };
             // It must begin right after the cursor; the ring does not reach so far down, so it cannot be empty.
             let begins = page.first().is_some_and(|row| row.prev.is_some_and(|prev| prev <= after));
-            complete = begins && is_chain(&page);
+            if !begins || !is_chain(&page) {
+                return (page, false);
+            }
             rows = page;
         }
         let reached = rows.last().map_or(after, |row| row.seq);
-        let stored = rows.len();
-        rows.extend(walk.rows.into_iter().filter(|row| row.seq > reached).take(limit - stored));
-        // Where the store's page ends and the ring begins there must be no hole either.
-        complete &= rows.len() == stored || is_chain(&rows[stored.saturating_sub(1)..]);
-        (rows, complete)
+        let ring: Vec<_> = walk.rows.into_iter().filter(|row| row.seq > reached).collect();
+        // A page that was cut by its bytes ends before the ring begins: what lies between comes with the next one.
+        let joins = match (rows.last(), ring.first()) {
+            (Some(last), Some(first)) => is_chain(&[last.clone(), first.clone()]),
+            _ => true,
+        };
+        if joins {
+            let space = limit - rows.len();
+            rows.extend(ring.into_iter().take(space));
+        }
+        (rows, true)
     }
+}
+
+/// As many as were asked for, or all there are.
+fn is_whole(rows: &[Arc<Message>], limit: usize) -> bool {
+    rows.len() == limit || rows.first().is_none_or(|row| row.prev == Some(Seq::ZERO))
 }
 
 /// Reads rooms for the bus that it holds nothing of.

@@ -126,12 +126,11 @@ impl Rooms {
 
     fn open(&mut self, room: &RoomId) -> &mut Slot {
         let limits = self.limits;
-        let slot = self.slots.entry(room.clone()).or_insert_with(|| Slot {
+        self.slots.entry(room.clone()).or_insert_with(|| Slot {
             room: Room::new(room.clone(), limits),
             waiters: HashMap::new(),
             timer: None,
-        });
-        slot
+        })
     }
 
     async fn timeouts(&mut self) {
@@ -201,10 +200,9 @@ impl Rooms {
             RoomOutput::CloseBehind { to } => to.control(Control::Close(CloseReason::SlowReader)),
             RoomOutput::Announce { count, notice } => self.bus.presence(id, count, notice),
             RoomOutput::Wake { waiter } => {
-                if let Some(ready) = self.slots.get_mut(id).and_then(|slot| slot.waiters.remove(&waiter)) {
-                    if ready.send(()).is_err() {
-                        tracing::trace!(room = %id, "woke a poll that was given up");
-                    }
+                let ready = self.slots.get_mut(id).and_then(|slot| slot.waiters.remove(&waiter));
+                if ready.is_some_and(|ready| ready.send(()).is_err()) {
+                    tracing::trace!(room = %id, "woke a poll that was given up");
                 }
             }
         }

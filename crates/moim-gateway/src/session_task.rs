@@ -72,7 +72,6 @@ pub(crate) async fn run(
     let mut driven = Driven { shared, connection, session, in_flight: FuturesUnordered::new() };
     let ending = driven.drive(&mut socket).await;
     let Driven { shared, connection, session, .. } = driven;
-    shared.connections.remove(&connection);
     // Before the closing handshake: a client that never answers it must not be counted for its time-out.
     for room in session.rooms() {
         let member = shared.member(&connection);
@@ -81,6 +80,7 @@ pub(crate) async fn run(
     drop(session);
     shared.metrics.closed[reason_of(ending)].inc();
     socket.finish(ending).await;
+    shared.connections.remove(&connection);
     shared.metrics.connections(profile).dec();
 }
 

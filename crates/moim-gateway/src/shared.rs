@@ -16,8 +16,9 @@ use moim_telemetry::Registry;
 use tokio::sync::watch;
 
 use crate::{
-    accept::Capacity, address::Addresses, config::GatewayConfig, connection::Connection, drain::DrainPhase,
-    hub::Hub, metrics::Metrics, pages::Pages, publisher::Publisher, socket::SocketOptions, spawn::Spawner,
+    accept::Capacity, address::Addresses, budget::Budget, config::GatewayConfig, connection::Connection,
+    drain::DrainPhase, hub::Hub, metrics::Metrics, pages::Pages, publisher::Publisher, socket::SocketOptions,
+    spawn::Spawner,
 };
 
 pub(crate) struct Shared {
@@ -33,6 +34,7 @@ pub(crate) struct Shared {
     pub(crate) phase: watch::Receiver<DrainPhase>,
     pub(crate) spawner: Spawner,
     pub(crate) connections: Connections,
+    pub(crate) large_answers: Arc<Budget>,
 }
 
 impl Shared {
@@ -52,6 +54,7 @@ impl Shared {
             message_bytes_max: limits.message_bytes_max,
             outbox_bytes_max: limits.outbox_bytes_max,
             profile,
+            large_answers: self.large_answers.clone(),
         }
     }
 

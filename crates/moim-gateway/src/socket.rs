@@ -17,6 +17,7 @@ use tokio_tungstenite::{
 };
 
 use crate::{
+    budget::Budget,
     connection::Connection,
     shim::{Flood, Shim},
 };
@@ -31,7 +32,7 @@ const READ_BUFFER_BYTES: usize = 4 * 1024;
 const WRITE_BUFFER_BYTES_MAX: usize = 4 * 1024;
 
 /// How a socket is opened.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct SocketOptions {
     /// Largest message; over it the socket ends with 1009.
     pub message_bytes_max: usize,
@@ -39,6 +40,8 @@ pub struct SocketOptions {
     pub outbox_bytes_max: usize,
     /// Its dialect.
     pub profile: Profile,
+    /// What answers larger than the outbox share with those of other sockets.
+    pub large_answers: Arc<Budget>,
 }
 
 /// One thing that came from a client.
@@ -78,8 +81,8 @@ impl Socket {
     ///
     /// # Cancel safety
     /// Dropping the future closes the connection.
-    pub async fn open(number: u64, stream: TcpStream, read: &[u8], options: SocketOptions) -> Self {
-        let connection = Connection::new(number, stream, options.profile, options.outbox_bytes_max);
+    pub async fn open(number: u64, stream: TcpStream, read: &[u8], options: &SocketOptions) -> Self {
+        let connection = Connection::new(number, stream, options);
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
             .write_buffer_size(0)

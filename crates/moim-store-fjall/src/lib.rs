@@ -22,7 +22,7 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use moim_protocol::{Epoch, Message, RoomId, Seq};
-use moim_store::{Head, MessageStore, PageRange, StoreError};
+use moim_store::{Head, MessageStore, PageRange, StoreError, within_page_bytes};
 use tokio::sync::{Semaphore, oneshot};
 
 pub use config::EmbeddedConfig;
@@ -211,9 +211,10 @@ fn read_page(
         row::message(room, &key, &value)
     };
     if let PageRange::After(_) = range {
-        return rows.take(limit).map(decode).collect();
+        return within_page_bytes(rows.take(limit).map(decode)).collect();
     }
-    let mut page = rows.rev().take(limit).map(decode).collect::<Result<Vec<_>, _>>()?;
+    let newest_first = within_page_bytes(rows.rev().take(limit).map(decode));
+    let mut page = newest_first.collect::<Result<Vec<_>, _>>()?;
     page.reverse();
     Ok(page)
 }

@@ -16,7 +16,7 @@ use moim_protocol::{
     ClientId, Epoch, Message, MessageId, Position, RoomId, Seq, Timestamp, UserName, limits,
 };
 
-use crate::{Head, MessageStore, PageRange, Retry};
+use crate::{Head, MessageStore, PAGE_BYTES_MAX, PageRange, Retry};
 
 /// A store for one case.
 pub struct Fresh {
@@ -43,6 +43,7 @@ macro_rules! store_suite {
             limits_at_their_edges
             every_field_comes_back
             a_mebibyte_of_content_comes_back
+            pages_are_bounded_in_bytes
             a_room_never_stored_is_empty
             late_rows_take_their_place
             many_at_once_are_all_kept
@@ -253,6 +254,22 @@ pub async fn limits_at_their_edges(store: &Arc<dyn MessageStore>) {
     assert_eq!(seqs(store, &room, PageRange::Before(Seq(101)), 100).await, all(1, 100));
     assert_eq!(seqs(store, &room, PageRange::After(Seq(0)), 100).await, all(1, 100));
     assert_eq!(seqs(store, &room, PageRange::After(Seq(0)), 1000).await, all(1, 101));
+}
+
+/// Large rows come in smaller pages, from the right end, and never in empty ones.
+pub async fn pages_are_bounded_in_bytes(store: &Arc<dyn MessageStore>) {
+    let room = room("heavy");
+    let content: Arc<str> = "x".repeat(PAGE_BYTES_MAX / 4).into();
+    let heavy = |row: Arc<Message>| Arc::new(Message { content: content.clone(), ..Message::clone(&row) });
+    for row in rows(&room, 1..=6) {
+        keep(store, vec![heavy(row)]).await;
+    }
+    assert_eq!(seqs(store, &room, PageRange::Newest, 100).await, [4, 5, 6], "four and their names are over the bound");
+    assert_eq!(seqs(store, &room, PageRange::Before(Seq(4)), 100).await, [1, 2, 3]);
+    assert_eq!(seqs(store, &room, PageRange::After(Seq(1)), 100).await, [2, 3, 4]);
+    let content: Arc<str> = "x".repeat(PAGE_BYTES_MAX + 1).into();
+    keep(store, vec![Arc::new(Message { content, ..Message::clone(&row(&room, 7)) })]).await;
+    assert_eq!(seqs(store, &room, PageRange::Newest, 100).await, [7], "one alone, however large");
 }
 
 /// Absent, zero and far `prev`, absent `client_id`, texts of every alphabet, microseconds.

@@ -35,7 +35,8 @@ pub trait MessageStore: Send + Sync + 'static {
     /// Safe: it only reads.
     fn head<'a>(&'a self, room: &'a RoomId) -> BoxFuture<'a, Result<Option<Head>, StoreError>>;
 
-    /// At most `limit` rows of the room in the range, those nearest to its cursor, **oldest first**
+    /// At most `limit` rows of the room in the range, those nearest to its cursor, **oldest first**; fewer when they would
+    /// be more than [`PAGE_BYTES_MAX`], but never none where there are some (`conformance::pages_are_bounded_in_bytes`)
     /// (`conformance::pages_meet_without_hole_or_overlap`, over epoch jumps too). A row whose append was answered before
     /// the page was asked for is never missing (`conformance::append_is_read_back`).
     ///
@@ -57,6 +58,22 @@ pub trait MessageStore: Send + Sync + 'static {
 
     /// Everything appended is durable and nothing more is taken: for a clean stop.
     fn close(&self) -> BoxFuture<'_, Result<(), StoreError>>;
+}
+
+/// Bytes of a page's rows ([`Message::weight_bytes`]); one row larger than that comes alone. A hundred messages of a
+/// mebibyte each, asked for by a hundred clients, must not be ten gibibytes.
+pub const PAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// The first rows that together stay within a page's bytes; for stores that read row by row.
+pub fn within_page_bytes<E>(
+    rows: impl Iterator<Item = Result<Arc<Message>, E>>,
+) -> impl Iterator<Item = Result<Arc<Message>, E>> {
+    let mut bytes = 0;
+    rows.take_while(move |row| {
+        let first = bytes == 0;
+        bytes += row.as_ref().map_or(0, |row| row.weight_bytes());
+        first || bytes <= PAGE_BYTES_MAX
+    })
 }
 
 /// Where a page lies. Cursors are exclusive and need not be numbers that exist.

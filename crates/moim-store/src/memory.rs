@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, btree_map::Entry},
+    convert::Infallible,
     ops::Bound,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -10,7 +11,7 @@ use std::{
 use futures_util::future::BoxFuture;
 use moim_protocol::{Epoch, Message, RoomId, Seq};
 
-use crate::{Head, MessageStore, PageRange, StoreError};
+use crate::{Head, MessageStore, PageRange, StoreError, within_page_bytes};
 
 /// Most partitions whose generation is kept. Full: `Unavailable`; a bus has a few hundred.
 const PARTITIONS_MAX: usize = 65_536;
@@ -160,16 +161,20 @@ impl Room {
         let below = match range {
             PageRange::After(seq) => {
                 let above = (Bound::Excluded(seq), Bound::Unbounded);
-                return self.rows.range(above).take(limit).map(|(_, row)| row.clone()).collect();
+                return within(self.rows.range(above).take(limit));
             }
             PageRange::Before(seq) => Bound::Excluded(seq),
             PageRange::Newest => Bound::Unbounded,
         };
         let newest_first = self.rows.range((Bound::Unbounded, below)).rev().take(limit);
-        let mut page: Vec<_> = newest_first.map(|(_, row)| row.clone()).collect();
+        let mut page = within(newest_first);
         page.reverse();
         page
     }
+}
+
+fn within<'a>(rows: impl Iterator<Item = (&'a Seq, &'a Arc<Message>)>) -> Vec<Arc<Message>> {
+    within_page_bytes(rows.map(|(_, row)| Ok::<_, Infallible>(row.clone()))).flatten().collect()
 }
 
 impl MessageStore for MemoryStore {

@@ -1,16 +1,24 @@
 //! HTTP errors as the contract has them: status, code, sentence, when to try again.
 //! Not here: the table of codes (`moim-protocol`).
 
+use std::{convert::Infallible, sync::Arc};
+
 use axum::{
+    body::{Body, Bytes},
     http::{
         HeaderMap, HeaderValue, StatusCode,
         header::{ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
     },
     response::{IntoResponse, Response},
 };
+use futures_util::stream;
 use moim_core::Refusal;
 use moim_protocol::{ErrorAnswer, ErrorCode, Language};
 
+use crate::budget::Budget;
+
+/// Answers up to here are not counted: what a connection holds anyway.
+const SMALL_BYTES: usize = 64 * 1024;
 /// Seconds that a client of a full or draining node waits.
 const RETRY_SECONDS: u64 = 5;
 
@@ -53,6 +61,21 @@ pub(crate) fn json(status: StatusCode, body: Vec<u8>) -> Response {
         (CACHE_CONTROL, HeaderValue::from_static("no-store")),
     ];
     (status, headers, body).into_response()
+}
+
+/// A JSON answer that may be large: its bytes are taken from the node's budget until the client has them.
+pub(crate) fn large_json(budget: &Arc<Budget>, body: Vec<u8>) -> Result<Response, ErrorCode> {
+    if body.len() <= SMALL_BYTES {
+        return Ok(json(StatusCode::OK, body));
+    }
+    let guard = budget.hold(body.len()).ok_or(ErrorCode::Overloaded)?;
+    let mut response = json(StatusCode::OK, Vec::new());
+    // hyper asks for the end of the stream only when it has written what came before.
+    let parts = stream::unfold((Some(Bytes::from(body)), guard), |(body, guard)| async move {
+        body.map(|body| (Ok::<_, Infallible>(body), (None, guard)))
+    });
+    *response.body_mut() = Body::from_stream(parts);
+    Ok(response)
 }
 
 /// The reader's language.

@@ -20,7 +20,7 @@ use moim_protocol::{
 };
 use tokio::time::{Instant as Deadline, timeout, timeout_at};
 
-use super::answer::{Fault, json, language_of};
+use super::answer::{Fault, json, language_of, large_json};
 use crate::{
     accept::Peer,
     pages::{Page, PageWanted},
@@ -67,17 +67,17 @@ impl HistoryQuery {
 
 /// `GET /api/v1/rooms/{room}/messages`.
 pub(super) async fn history(State(shared): State<Arc<Shared>>, request: Parts) -> Response {
-    answer(&request, history_of(&shared, &request, room_in_path).await)
+    answer(&shared, &request, history_of(&shared, &request, room_in_path).await)
 }
 
 /// `GET /api/messages`.
 pub(super) async fn article_history(State(shared): State<Arc<Shared>>, request: Parts) -> Response {
-    answer(&request, history_of(&shared, &request, room_in_query).await)
+    answer(&shared, &request, history_of(&shared, &request, room_in_query).await)
 }
 
 /// `GET /api/v1/rooms/{room}`.
 pub(super) async fn room(State(shared): State<Arc<Shared>>, request: Parts) -> Response {
-    answer(&request, room_of(&shared, &request).await)
+    answer(&shared, &request, room_of(&shared, &request).await)
 }
 
 /// `POST /api/v1/rooms/{room}/messages`.
@@ -106,30 +106,31 @@ fn named(shared: &Shared, name: &str) -> Result<RoomId, ErrorCode> {
     RoomId::from_client(name, shared.config.limits.room_name_chars_max).map_err(|_| ErrorCode::RoomInvalid)
 }
 
-fn answer(request: &Parts, result: Result<(StatusCode, Vec<u8>), Refusal>) -> Response {
+fn answer(shared: &Shared, request: &Parts, result: Result<Vec<u8>, Refusal>) -> Response {
+    let result = result.and_then(|body| large_json(&shared.large_answers, body).map_err(busy));
     match result {
-        Ok((status, body)) => json(status, body),
+        Ok(response) => response,
         Err(refusal) => Fault::of(refusal, language_of(&request.headers)).into_response(),
     }
+}
+
+fn busy(code: ErrorCode) -> Refusal {
+    Refusal { code, retry_after_ms: Some(1000) }
 }
 
 fn refused(code: ErrorCode) -> Refusal {
     Refusal { code, retry_after_ms: None }
 }
 
-async fn room_of(shared: &Shared, request: &Parts) -> Result<(StatusCode, Vec<u8>), Refusal> {
+async fn room_of(shared: &Shared, request: &Parts) -> Result<Vec<u8>, Refusal> {
     let room = room_in_path(shared, request).map_err(refused)?;
     let head = shared.bus.ring(&room, 0).await.map_err(|error| refusal_of(&error))?.head;
     let user_count = shared.bus.user_count(&room).await.map_err(|error| refusal_of(&error))?;
     let body = RoomAnswer { room: &room, epoch: &head.epoch, seq: head.seq, user_count };
-    Ok((StatusCode::OK, body.to_json()))
+    Ok(body.to_json())
 }
 
-async fn history_of(
-    shared: &Shared,
-    request: &Parts,
-    room_of: RoomOf,
-) -> Result<(StatusCode, Vec<u8>), Refusal> {
+async fn history_of(shared: &Shared, request: &Parts, room_of: RoomOf) -> Result<Vec<u8>, Refusal> {
     let room = room_of(shared, request).map_err(refused)?;
     let query = HistoryQuery::parse(request.uri.query().unwrap_or("")).map_err(refused)?;
     let page = read_or_wait(shared, &room, &query).await?;
@@ -141,7 +142,7 @@ async fn history_of(
         complete: page.complete,
         retry_after_ms: (!page.complete).then_some(1000),
     };
-    Ok((StatusCode::OK, body.to_json()))
+    Ok(body.to_json())
 }
 
 /// The page; an empty one above a cursor is held until a message comes, the wait is over, or the node drains.

@@ -14,7 +14,7 @@ use moim_protocol::{ErrorCode, JoinQuery, Language, Profile, RoomId, UserName, d
 use super::answer::{Fault, language_of};
 use crate::{
     accept::Peer,
-    address::AddressGuard,
+    address::Admission,
     drain::DrainPhase,
     handshake::{self, Upgrading},
     session_task,
@@ -80,11 +80,13 @@ fn try_open(
     Ok(response)
 }
 
-/// The client's place under the bound for its address.
-fn place_of(shared: &Shared, peer: &Peer, headers: &HeaderMap) -> Result<Option<AddressGuard>, ErrorCode> {
+/// The client's place under the bound for its address, when a proxy forwards it.
+fn place_of(shared: &Shared, peer: &Peer, headers: &HeaderMap) -> Result<Admission, ErrorCode> {
     let forwarded = headers.get("x-forwarded-for").and_then(|value| value.to_str().ok());
-    let client = shared.addresses.client_of(peer.address, forwarded);
-    shared.addresses.enter(client).ok_or(ErrorCode::AddressFull)
+    match shared.addresses.enter_forwarded(peer.address, forwarded) {
+        Admission::Refused => Err(ErrorCode::AddressFull),
+        place @ (Admission::Counted(_) | Admission::Exempt) => Ok(place),
+    }
 }
 
 /// The connection's whole life; its places under the bounds are given back when it ends.
@@ -93,13 +95,14 @@ async fn run(
     upgrading: Upgrading,
     route: Route,
     language: Language,
-    places: (Peer, Option<AddressGuard>),
+    places: (Peer, Admission),
 ) {
     let profile = upgrading.profile;
     let (number, options) = (shared.connections.next_number(), shared.socket_options(profile));
     // Boxed: the handshake's state would else be part of every open connection's task for its whole life.
-    let opening = Box::pin(upgrading.open(number, options));
-    if let Some(socket) = opening.await {
+    let opening = Box::pin(upgrading.open(number, &options));
+    let opened = opening.await;
+    if let Some(socket) = opened {
         session_task::run(shared, socket, route, profile, language).await;
     }
     drop(places);
