@@ -155,6 +155,8 @@ enum MemberState {
     Joining(Option<Cursor>),
     /// Has seen everything up to the room's cursor.
     Live,
+    /// Missed messages that its profile has no word for: it is being closed, and is shown nothing above the hole.
+    Behind,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -427,11 +429,14 @@ impl<H: Clone> Room<H> {
     fn tell_gap(&mut self, at: &Position, to: Seq) {
         let gap = GapFrame { room: &self.id, epoch: &at.epoch, from: at.seq.next(), to };
         let outgoing = Outgoing::answer(&ServerFrame::Gap(gap));
-        for member in self.members.values().filter(|member| member.state == MemberState::Live) {
+        for member in self.members.values_mut().filter(|member| member.state == MemberState::Live) {
             let to = member.handle.clone();
             self.outputs.push_back(match member.profile {
                 Profile::V1 => RoomOutput::Send { to, outgoing: outgoing.clone() },
-                Profile::Plain => RoomOutput::CloseBehind { to },
+                Profile::Plain => {
+                    member.state = MemberState::Behind;
+                    RoomOutput::CloseBehind { to }
+                }
             });
         }
     }

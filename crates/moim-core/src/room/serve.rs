@@ -25,7 +25,7 @@ impl<H: Clone> Room<H> {
         let Some((load, joiners)) = self.loads.start(nothing_known) else { return };
         let wanted = joiners.iter().filter_map(|key| match &self.members.get(key)?.state {
             MemberState::Joining(cursor) => cursor.as_ref().map(|cursor| cursor.seq),
-            MemberState::Live => None,
+            MemberState::Live | MemberState::Behind => None,
         });
         // The room's own cursor is always part of it: what the head is ahead of it is delivered to the live members first.
         let from = wanted.chain(self.cursor.as_ref().map(|cursor| cursor.seq)).min();
