@@ -16,19 +16,11 @@ pub(crate) struct Step {
     pub(crate) about: &'static str,
     /// What to do when it fails; a fault that knows better says so itself.
     pub(crate) cure: &'static str,
-    pub(crate) run: fn(&Workspace) -> Result<Done, Fault>,
-}
-
-/// How a step that did not fail ended.
-pub(crate) enum Done {
-    Passed,
-    /// What the step would run does not exist yet: said aloud in the table, so that nobody takes it for a pass.
-    NothingThere(&'static str),
+    pub(crate) run: fn(&Workspace) -> Result<(), Fault>,
 }
 
 enum Outcome {
     Passed(Duration),
-    NothingThere,
     Failed(Duration, Fault),
     NotReached,
 }
@@ -67,11 +59,7 @@ pub(crate) fn run(workspace: &Workspace, steps: &[Step], out: &mut impl Write) -
         let result = (step.run)(workspace);
         let took = begun.elapsed();
         let (word, outcome) = match result {
-            Ok(Done::Passed) => ("passed", Outcome::Passed(took)),
-            Ok(Done::NothingThere(path)) => {
-                say(out, &format!("nothing was run: there is no {path}"))?;
-                ("had nothing to run", Outcome::NothingThere)
-            }
+            Ok(()) => ("passed", Outcome::Passed(took)),
             Err(fault) => ("FAILED", Outcome::Failed(took, fault)),
         };
         say(out, &format!("<== {} {word} in {}", step.name, seconds(took)))?;
@@ -100,7 +88,6 @@ fn table(steps: &[Step], outcomes: &[Outcome], total: Duration) -> String {
         let (word, took) = match outcome {
             Outcome::Passed(took) => ("passed", seconds(*took)),
             Outcome::Failed(took, _) => ("FAILED", seconds(*took)),
-            Outcome::NothingThere => ("NOT THERE", String::new()),
             Outcome::NotReached => ("not reached", String::new()),
         };
         passed += usize::from(word == "passed");
@@ -129,17 +116,13 @@ mod tests {
     use super::*;
     use std::path::PathBuf;
 
-    fn step(name: &'static str, run: fn(&Workspace) -> Result<Done, Fault>) -> Step {
+    fn step(name: &'static str, run: fn(&Workspace) -> Result<(), Fault>) -> Step {
         Step { name, about: "it holds", cure: "mend it", run }
     }
 
     fn three() -> [Step; 3] {
         let red = |_: &Workspace| Err(Fault::plain("it broke"));
-        [
-            step("one", |_| Ok(Done::Passed)),
-            step("two", red),
-            step("three", |_| panic!("must not be reached")),
-        ]
+        [step("one", |_| Ok(())), step("two", red), step("three", |_| panic!("must not be reached"))]
     }
 
     fn nowhere() -> Workspace {
@@ -166,16 +149,6 @@ mod tests {
         let own = step("own", |_| Err(Fault::new("no node", "install Node 20")));
         let fault = run(&nowhere(), &[own], &mut Vec::new()).unwrap_err();
         assert!(fault.cure.starts_with("install Node 20\n"), "{fault}");
-    }
-
-    #[test]
-    fn what_is_not_there_is_no_pass_and_no_failure() {
-        let mut out = Vec::new();
-        run(&nowhere(), &[step("later", |_| Ok(Done::NothingThere("tests/later")))], &mut out).unwrap();
-        let out = String::from_utf8(out).unwrap();
-        assert!(out.contains("\nnothing was run: there is no tests/later\n"), "{out}");
-        assert!(out.contains("\nlater  NOT THERE\n"), "{out}");
-        assert!(out.ends_with("\nsteps: 0 passed, 0 failed\n"), "{out}");
     }
 
     #[test]

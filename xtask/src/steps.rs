@@ -1,12 +1,10 @@
 //! The table of what `cargo xtask test` runs: to add a step, add one line here.
 //! Not here: how steps are run and reported (`runner`) and where tools come from (`tools`).
 
-use std::process::Command;
-
 use crate::autobahn;
 use crate::fault::Fault;
-use crate::process;
-use crate::runner::{Done, Step};
+use crate::process::stream;
+use crate::runner::Step;
 use crate::tools;
 use crate::workspace::Workspace;
 
@@ -14,7 +12,7 @@ use crate::workspace::Workspace;
 /// run alone; once they are there that costs nothing.
 #[rustfmt::skip] // one line a step reads as the table it is
 pub(crate) const STEPS: &[Step] = &[
-    Step { name: "tools",    about: "the tools the other steps need are here",       cure: "install what is named above",                    run: all_tools },
+    Step { name: "tools",    about: "the tools the other steps need are here",       cure: "install what is named above",                    run: tools::all },
     Step { name: "fmt",      about: "every Rust file is formatted",                  cure: "cargo fmt --all",                                run: |w| cargo(w, "fmt --all --check") },
     Step { name: "clippy",   about: "no lint has anything to say",                   cure: "change what is named above",                     run: |w| cargo(w, "clippy --workspace --all-targets --all-features -- -D warnings") },
     Step { name: "rust",     about: "the Rust tests pass, `tidy` among them",        cure: "mend the test named above",                      run: |w| cargo(w, "test --workspace --all-features") },
@@ -25,21 +23,17 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "autobahn", about: "the WebSocket protocol is followed",            cure: "open index.html of the report named above",      run: websocket_rules },
 ];
 
-fn all_tools(workspace: &Workspace) -> Result<Done, Fault> {
-    tools::all(workspace).map(|()| Done::Passed)
-}
-
 /// `words` are split at spaces: none of our arguments has one.
-fn cargo(workspace: &Workspace, words: &str) -> Result<Done, Fault> {
+fn cargo(workspace: &Workspace, words: &str) -> Result<(), Fault> {
     stream(workspace.cargo().args(words.split(' ')))
 }
 
-fn npm(workspace: &Workspace, script: &str) -> Result<Done, Fault> {
+fn npm(workspace: &Workspace, script: &str) -> Result<(), Fault> {
     tools::npm_packages(workspace)?;
     stream(tools::npm(workspace).args(["run", script]))
 }
 
-fn browsers(workspace: &Workspace) -> Result<Done, Fault> {
+fn browsers(workspace: &Workspace) -> Result<(), Fault> {
     tools::npm_packages(workspace)?;
     let (chromium, python) = (tools::chromium(workspace)?, tools::venv_python(workspace)?);
     cargo(workspace, "build --package moim")?;
@@ -50,10 +44,7 @@ fn browsers(workspace: &Workspace) -> Result<Done, Fault> {
 
 const INTEROP: &str = "tests/interop/python";
 
-fn interop(workspace: &Workspace) -> Result<Done, Fault> {
-    if !workspace.root.join(INTEROP).exists() {
-        return Ok(Done::NothingThere(INTEROP));
-    }
+fn interop(workspace: &Workspace) -> Result<(), Fault> {
     let python = tools::venv_python(workspace)?;
     cargo(workspace, "build --package moim")?;
     let mut unittest = workspace.command(&python);
@@ -61,12 +52,8 @@ fn interop(workspace: &Workspace) -> Result<Done, Fault> {
     stream(unittest.args(["-m", "unittest", "discover", "--start-directory", INTEROP]))
 }
 
-fn websocket_rules(workspace: &Workspace) -> Result<Done, Fault> {
-    autobahn::run(workspace, &autobahn::AutobahnArgs::default()).map(|()| Done::Passed)
-}
-
-fn stream(command: &mut Command) -> Result<Done, Fault> {
-    process::stream(command).map(|()| Done::Passed)
+fn websocket_rules(workspace: &Workspace) -> Result<(), Fault> {
+    autobahn::run(workspace, &autobahn::AutobahnArgs::default())
 }
 
 #[cfg(test)]

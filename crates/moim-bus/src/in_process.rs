@@ -5,7 +5,9 @@
 //! with the process, so an event is relayed when it is *stored*: nobody ever sees a message that a crash takes back, and a
 //! sender who sends again after a restart cannot make a second one of it.
 
+mod driver;
 mod room_log;
+mod rooms;
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -13,36 +15,40 @@ use std::{
     time::SystemTime,
 };
 
+pub use driver::InProcessDriver;
 use futures_util::{
-    FutureExt, StreamExt,
+    FutureExt,
     future::{self, BoxFuture},
-    stream::FuturesUnordered,
 };
 use moim_protocol::{
     AckLevel, Epoch, Message, NodeId, Notice, Position, RoomEvent, RoomId, Seq, Timestamp, Typing,
 };
-use room_log::{Answer, Appended, RoomLog, reply};
-use tokio::sync::{Notify, mpsc, oneshot};
+use room_log::{Appended, RoomLog, Space, Taken};
+use rooms::{Room, Rooms, Waiting};
+use tokio::sync::{
+    Notify,
+    mpsc::{self, error::TrySendError},
+    oneshot,
+};
 
 use crate::{
     Bus, BusError, BusHealth, Draft, Receipt, RelaySink, Relayed, Ring, Seed, SeedError, SeedSource,
     WriteAhead,
 };
 
-/// Messages that wait for the store. Full: `overloaded` to senders.
+/// Messages that wait for the store, or for their room to be read. Full: `overloaded` to senders.
 pub const LOG_ROWS_MAX: usize = 65_536;
 /// Their bytes. Full: `overloaded` to senders.
 pub const LOG_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// Recent sends remembered over all rooms. Full: `overloaded` to senders that use a client id.
+/// Recent sends remembered over all rooms. Full: those of ten minutes ago are forgotten, then `overloaded` to senders that
+/// use a client id.
 pub const ANSWERS_MAX: usize = 1_000_000;
 /// Rooms held in memory. Full: rooms that nobody is in and that are stored are dropped, the longest unused first.
 pub const ROOMS_MAX: usize = 65_536;
 /// Typing signals and notices on their way. Full: they are dropped; counts are repaired by the next one.
 const SIGNALS_MAX: usize = 65_536;
-/// Rooms being read from the store for the first time. Full: `overloaded`.
-const SEEDS_MAX: usize = 1024;
 /// Sends that wait for one room to be read. Full: `overloaded`.
-const SEED_DRAFTS_MAX: usize = 1024;
+pub const SEED_DRAFTS_MAX: usize = 1024;
 
 /// Where the bus gets its time.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -99,19 +105,15 @@ impl InProcessConfig {
     }
 }
 
-enum Room {
-    Seeding { drafts: Vec<(Draft, Answer)>, waiting: Vec<oneshot::Sender<Result<(), BusError>>> },
-    Ready(Box<RoomLog>),
-}
-
 #[derive(Default)]
 struct State {
-    rooms: HashMap<RoomId, Room>,
-    subscribed: HashMap<RoomId, ()>,
+    rooms: Rooms,
     counts: HashMap<RoomId, u64>,
     log: VecDeque<Arc<Message>>,
+    /// Drafts whose room is being read: taken, but not in the log yet.
+    drafts: usize,
+    /// Of the log and the drafts.
     log_bytes: usize,
-    answers: usize,
     signals: VecDeque<Relayed>,
     closed: bool,
 }
@@ -119,19 +121,13 @@ struct State {
 /// The handle. Cheap to clone through its `Arc`.
 pub struct InProcessBus {
     config: InProcessConfig,
-    /// A std mutex: never held across an await, the longest section copies a ring of 256 pointers.
+    /// A std mutex: never held across an await. The longest section copies a ring of 256 pointers, except that when a table
+    /// is full all rooms are looked through, for milliseconds, at most once a second in vain.
     state: Mutex<State>,
     seeds: mpsc::Sender<RoomId>,
     sink: RelaySink,
     log_grew: Notify,
     signal_came: Notify,
-}
-
-/// What the bus does beside its callers; the gateway spawns [`InProcessDriver::run`].
-pub struct InProcessDriver {
-    bus: Arc<InProcessBus>,
-    source: Arc<dyn SeedSource>,
-    seeds: mpsc::Receiver<RoomId>,
 }
 
 impl InProcessBus {
@@ -142,7 +138,8 @@ impl InProcessBus {
         sink: RelaySink,
         source: Arc<dyn SeedSource>,
     ) -> (Arc<Self>, InProcessDriver) {
-        let (seeds, receiver) = mpsc::channel(SEEDS_MAX);
+        // A room stands in it once: it is never full before the table of rooms is.
+        let (seeds, receiver) = mpsc::channel(ROOMS_MAX);
         let bus = Arc::new(Self {
             config,
             state: Mutex::default(),
@@ -163,36 +160,34 @@ impl InProcessBus {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&self, draft: Draft, answer: Answer) {
+    fn take(&self, taken: Taken) {
         let now = self.now();
         let mut state = self.lock();
         if state.closed {
-            return reply(answer, Err(BusError::Unavailable("it is stopping".into())));
+            return taken.refuse(BusError::Unavailable("it is stopping".into()));
         }
-        let entry = match self.room_or_seed(&mut state, &draft.room) {
-            Ok(entry) => entry,
-            Err(error) => return reply(answer, Err(error)),
-        };
-        match entry {
-            Room::Seeding { drafts, .. } if drafts.len() >= SEED_DRAFTS_MAX => {
-                reply(answer, Err(BusError::Overloaded("queue of a room that is being read")));
+        let has_space = state.has_log_space(&taken);
+        match self.room_or_seed(&mut state, &taken.draft.room, now) {
+            Err(error) => taken.refuse(error),
+            Ok(Room::Ready(_)) => self.append(&mut state, taken, now),
+            Ok(Room::Seeding(_)) if !has_space => taken.refuse(BusError::Overloaded("log")),
+            Ok(Room::Seeding(seeding)) if seeding.drafts.len() >= SEED_DRAFTS_MAX => {
+                taken.refuse(BusError::Overloaded("queue of a room that is being read"));
             }
-            Room::Seeding { drafts, .. } => drafts.push((draft, answer)),
-            Room::Ready(_) => self.append(&mut state, draft, answer, now),
+            Ok(Room::Seeding(seeding)) => {
+                let bytes = taken.weight_bytes();
+                seeding.drafts.push(taken);
+                state.drafts += 1;
+                state.log_bytes += bytes;
+            }
         }
     }
 
-    fn append(&self, state: &mut State, draft: Draft, answer: Answer, now: Timestamp) {
-        let bytes = draft.content.len();
-        if state.log.len() >= LOG_ROWS_MAX || state.log_bytes + bytes > LOG_BYTES_MAX {
-            return reply(answer, Err(BusError::Overloaded("log")));
-        }
-        let answers_left = ANSWERS_MAX.saturating_sub(state.answers);
-        let Some(Room::Ready(log)) = state.rooms.get_mut(&draft.room) else { return };
-        let before = log.answers_len();
-        let appended = log.append(draft, answer, now, answers_left);
-        state.answers = (state.answers + log.answers_len()).saturating_sub(before);
-        if let Appended::New(message) = appended {
+    fn append(&self, state: &mut State, taken: Taken, now: Timestamp) {
+        let space = Space { log: state.has_log_space(&taken), answers: state.rooms.has_answers(now) };
+        let room = taken.draft.room.clone();
+        let appended = state.rooms.change(&room, |log| log.append(taken, now, space));
+        if let Some(Appended::New(message)) = appended {
             state.log_bytes += message.weight_bytes();
             state.log.push_back(message);
             self.log_grew.notify_one();
@@ -200,67 +195,75 @@ impl InProcessBus {
     }
 
     /// The room, or the start of reading it from the store.
-    fn room_or_seed<'a>(&self, state: &'a mut State, room: &RoomId) -> Result<&'a mut Room, BusError> {
-        if !state.rooms.contains_key(room) {
-            if state.rooms.len() >= ROOMS_MAX {
-                state.make_space();
-            }
-            if state.rooms.len() >= ROOMS_MAX || self.seeds.try_send(room.clone()).is_err() {
+    fn room_or_seed<'a>(
+        &self,
+        state: &'a mut State,
+        room: &RoomId,
+        now: Timestamp,
+    ) -> Result<&'a mut Room, BusError> {
+        if state.rooms.get_mut(room).is_none() {
+            if !state.rooms.has_space(now) {
                 return Err(BusError::Overloaded("table of rooms"));
             }
-            state.rooms.insert(room.clone(), Room::Seeding { drafts: Vec::new(), waiting: Vec::new() });
+            self.seeds.try_send(room.clone()).map_err(|error| match error {
+                TrySendError::Full(_) => BusError::Overloaded("table of rooms"),
+                TrySendError::Closed(_) => stopped(),
+            })?;
+            state.rooms.start_seeding(room);
         }
         state.rooms.get_mut(room).ok_or(BusError::Overloaded("table of rooms"))
     }
 
-    /// Answers when the room's log is in memory.
-    fn ready(&self, room: &RoomId) -> BoxFuture<'static, Result<(), BusError>> {
-        let mut state = self.lock();
-        match self.room_or_seed(&mut state, room) {
-            Err(error) => future::ready(Err(error)).boxed(),
-            Ok(Room::Ready(_)) => future::ready(Ok(())).boxed(),
-            Ok(Room::Seeding { waiting, .. }) => {
-                let (sender, receiver) = oneshot::channel();
-                waiting.push(sender);
-                receiver.map(|answer| answer.unwrap_or_else(|_| Err(stopped()))).boxed()
-            }
+    /// What to wait for until the room's log is in memory; `None` when it is.
+    fn ready(&self, state: &mut State, room: &RoomId) -> Result<Option<Waiting>, BusError> {
+        match self.room_or_seed(state, room, self.now())? {
+            Room::Ready(_) => Ok(None),
+            Room::Seeding(seeding) => seeding.wait().map(Some),
         }
     }
 
     fn seeded(&self, room: &RoomId, result: Result<Seed, SeedError>) {
         let now = self.now();
-        let mut state = self.lock();
-        let Some(Room::Seeding { drafts, waiting }) = state.rooms.remove(room) else { return };
-        let outcome = match result {
+        // Before the lock: there may be thousands of recent sends to remember.
+        let (log, outcome) = match result {
             Ok(seed) => {
                 let start = self.config.start(&seed, now);
-                let log = RoomLog::new(seed, start, self.config.level(), now);
-                state.answers += log.answers_len();
-                state.rooms.insert(room.clone(), Room::Ready(Box::new(log)));
-                for (draft, answer) in drafts {
-                    self.append(&mut state, draft, answer, now);
-                }
-                Ok(())
+                (Some(RoomLog::new(seed, start, self.config.level(), now)), Ok(()))
             }
-            Err(error) => {
-                let error = BusError::Unavailable(error.to_string());
-                for (_, answer) in drafts {
-                    reply(answer, Err(error.clone()));
-                }
-                Err(error)
-            }
+            Err(error) => (None, Err(BusError::Unavailable(error.to_string()))),
         };
-        for waiter in waiting {
-            drop(waiter.send(outcome.clone()));
+        let mut state = self.lock();
+        let Some(mut seeding) = state.rooms.end_seeding(room, log) else { return };
+        for taken in std::mem::take(&mut seeding.drafts) {
+            state.drafts -= 1;
+            state.log_bytes -= taken.weight_bytes();
+            match &outcome {
+                Ok(()) => self.append(&mut state, taken, now),
+                Err(error) => taken.refuse(error.clone()),
+            }
         }
+        seeding.answer(&outcome);
+        // When it is closed, the log's reader waits for the last draft as for a message.
+        self.log_grew.notify_one();
     }
 
     fn signal(&self, room: &RoomId, event: RoomEvent) {
         let mut state = self.lock();
-        if state.subscribed.contains_key(room) && state.signals.len() < SIGNALS_MAX {
+        if state.rooms.is_subscribed(room) && state.signals.len() < SIGNALS_MAX {
             state.signals.push_back(Relayed { room: room.clone(), event });
             self.signal_came.notify_one();
         }
+    }
+
+    fn next_signal(&self) -> Option<Relayed> {
+        self.lock().signals.pop_front()
+    }
+}
+
+async fn settled(ready: Result<Option<Waiting>, BusError>) -> Result<(), BusError> {
+    match ready? {
+        Some(waiting) => waiting.await.unwrap_or_else(|_| Err(stopped())),
+        None => Ok(()),
     }
 }
 
@@ -269,25 +272,8 @@ fn stopped() -> BusError {
 }
 
 impl State {
-    /// Drops a tenth of the rooms that nobody is in and that are stored, longest unused first. They can be read again.
-    fn make_space(&mut self) {
-        let mut idle: Vec<_> = self
-            .rooms
-            .iter()
-            .filter_map(|(id, room)| match room {
-                Room::Ready(log) if log.is_stored() && !self.subscribed.contains_key(id) => {
-                    Some((log.used, id.clone()))
-                }
-                Room::Ready(_) | Room::Seeding { .. } => None,
-            })
-            .collect();
-        idle.sort_unstable();
-        idle.truncate(ROOMS_MAX / 10);
-        for (_, id) in idle {
-            if let Some(Room::Ready(log)) = self.rooms.remove(&id) {
-                self.answers -= log.answers_len();
-            }
-        }
+    fn has_log_space(&self, taken: &Taken) -> bool {
+        self.log.len() + self.drafts < LOG_ROWS_MAX && self.log_bytes + taken.weight_bytes() <= LOG_BYTES_MAX
     }
 }
 
@@ -299,7 +285,7 @@ impl Bus for InProcessBus {
     fn publish(&self, draft: Draft) -> BoxFuture<'static, Result<Receipt, BusError>> {
         let (answer, receiver) = oneshot::channel();
         let wanted = draft.level;
-        self.take(draft, answer);
+        self.take(Taken::new(draft, answer));
         let judge = move |receipt: Receipt| match wanted {
             Some(AckLevel::Stored) if receipt.level < AckLevel::Stored => Err(BusError::StoreUnavailable),
             _ => Ok(receipt),
@@ -325,27 +311,29 @@ impl Bus for InProcessBus {
     }
 
     fn subscribe<'a>(&'a self, room: &'a RoomId) -> BoxFuture<'a, Result<(), BusError>> {
-        self.lock().subscribed.insert(room.clone(), ());
-        self.ready(room)
+        let mut state = self.lock();
+        let ready = self.ready(&mut state, room);
+        if ready.is_ok() {
+            state.rooms.subscribe(room);
+        }
+        settled(ready).boxed()
     }
 
     fn unsubscribe(&self, room: &RoomId) {
-        self.lock().subscribed.remove(room);
+        self.lock().rooms.unsubscribe(room);
     }
 
     fn ring<'a>(&'a self, room: &'a RoomId, rows_max: usize) -> BoxFuture<'a, Result<Ring, BusError>> {
-        let ready = self.ready(room);
+        let ready = self.ready(&mut self.lock(), room);
         async move {
-            ready.await?;
-            let mut state = self.lock();
-            match state.rooms.get_mut(room) {
-                Some(Room::Ready(log)) => {
-                    log.used = self.now();
-                    Ok(log.ring(rows_max))
-                }
-                // Dropped between the two locks by `make_space`: as rare as it sounds.
-                Some(Room::Seeding { .. }) | None => Err(BusError::Overloaded("table of rooms")),
-            }
+            settled(ready).await?;
+            let now = self.now();
+            let ring = self.lock().rooms.change(room, |log| {
+                log.used = now;
+                log.ring(rows_max)
+            });
+            // Dropped between the two locks to make space: as rare as it sounds.
+            ring.ok_or(BusError::Overloaded("table of rooms"))
         }
         .boxed()
     }
@@ -375,7 +363,9 @@ impl WriteAhead for InProcessBus {
                     if !state.log.is_empty() {
                         return Some(first_of(&state.log, rows_max, bytes_max));
                     }
-                    if state.closed {
+                    if state.closed && state.drafts == 0 {
+                        // Whoever else reads is told, too.
+                        self.log_grew.notify_one();
                         return None;
                     }
                 }
@@ -398,10 +388,8 @@ impl WriteAhead for InProcessBus {
                     }
                     state.log.pop_front();
                     state.log_bytes -= message.weight_bytes();
-                    if let Some(Room::Ready(log)) = state.rooms.get_mut(&message.room) {
-                        log.commit(message);
-                    }
-                    state.subscribed.contains_key(&message.room)
+                    state.rooms.change(&message.room, |log| log.commit(message));
+                    state.rooms.is_subscribed(&message.room)
                 };
                 if relayed {
                     let event = RoomEvent::Message(message.clone());
@@ -426,35 +414,6 @@ fn first_of(log: &VecDeque<Arc<Message>>, rows_max: usize, bytes_max: usize) -> 
         })
         .cloned()
         .collect()
-}
-
-impl InProcessDriver {
-    /// Reads rooms from the store and relays signals, until the bus is dropped by everyone else or the future is.
-    ///
-    /// # Cancel safety
-    /// Dropping it stops the bus: rooms that are not in memory are never answered.
-    pub async fn run(mut self) {
-        let mut reading = FuturesUnordered::new();
-        loop {
-            tokio::select! {
-                room = self.seeds.recv() => {
-                    let Some(room) = room else { return };
-                    let seed = self.source.seed(room.clone());
-                    reading.push(async move { (room, seed.await) });
-                }
-                Some((room, result)) = reading.next(), if !reading.is_empty() => self.bus.seeded(&room, result),
-                () = self.bus.signal_came.notified() => self.relay_signals().await,
-            }
-        }
-    }
-
-    async fn relay_signals(&self) {
-        loop {
-            let signal = self.bus.lock().signals.pop_front();
-            let Some(signal) = signal else { return };
-            self.bus.sink.deliver(signal).await;
-        }
-    }
 }
 
 impl std::fmt::Debug for InProcessBus {

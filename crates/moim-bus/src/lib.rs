@@ -16,7 +16,7 @@ use moim_protocol::{
 
 pub use in_process::{
     ANSWERS_MAX, Clock, InProcessBus, InProcessConfig, InProcessDriver, LOG_BYTES_MAX, LOG_ROWS_MAX,
-    Numbering, ROOMS_MAX,
+    Numbering, ROOMS_MAX, SEED_DRAFTS_MAX,
 };
 pub use relay::{RELAY_QUEUE_MAX, RelaySink, Relayed};
 
@@ -31,19 +31,22 @@ pub trait Bus: Send + Sync + 'static {
     ///
     /// Calls for one room are numbered in the order they were made on this node, whether their futures are polled or not
     /// (`conformance::numbers_follow_call_order`); numbers rise by exactly one within an epoch and are never used twice
-    /// (`conformance::numbers_are_gapless`). The same (room, sender, client id) with the same content within ten minutes is
-    /// the same message with the same receipt (`conformance::same_client_id_is_one_message`); with other content it is
-    /// [`BusError::ClientIdReused`].
+    /// (`conformance::numbers_are_gapless`, `conformance::numbers_go_on_after_a_kill`). The same (room, sender, client id)
+    /// with the same content within ten minutes is the same message with the same receipt, after a restart too
+    /// (`conformance::same_client_id_is_one_message`, `conformance::same_client_id_after_a_restart_is_one_message`); with
+    /// other content it is [`BusError::ClientIdReused`] (`conformance::other_content_is_client_id_reused`). A receipt that
+    /// says `stored` is of a row that the store has (`conformance::stored_is_in_the_store`).
     ///
     /// # Errors
     /// After an error other than `ClientIdReused` the message may or may not be in the log. The same client id again is
-    /// safe.
+    /// safe (`conformance::same_client_id_after_a_dropped_answer_is_one_message`).
     ///
     /// # Cancel safety
     /// The message is in the bus's hands when the call returns; dropping the future only drops the answer.
     fn publish(&self, draft: Draft) -> BoxFuture<'static, Result<Receipt, BusError>>;
 
-    /// Tells members everywhere that somebody types. At most once, in no order with messages; dropped under load.
+    /// Tells members everywhere that somebody types, on nodes that subscribed to the room
+    /// (`conformance::signals_reach_subscribers_only`). At most once, in no order with messages; dropped under load.
     fn typing(&self, room: &RoomId, typing: Typing);
 
     /// From now on this node has `count` connections in the room; `notice` is what members everywhere are told.
@@ -54,18 +57,22 @@ pub trait Bus: Send + Sync + 'static {
     /// Asks for the room's events on the sink given at start. When it answers `Ok`, every message whose number is above
     /// a head read after that is relayed (`conformance::subscribed_before_read_is_gapless`): in order, each at least once, but
     /// NOT reliably: what is lost shows as a `prev` that is not the last number seen, and is read with [`Bus::ring`] and
-    /// from the store.
+    /// from the store. Without a fault nothing is lost (`conformance::relay_keeps_the_order_of_each_room`).
+    ///
+    /// # Errors
+    /// After an error there is no subscription, unless there was one before the call.
     ///
     /// # Cancel safety
     /// Dropping the future may leave the subscription in place; `unsubscribe` ends it.
     fn subscribe<'a>(&'a self, room: &'a RoomId) -> BoxFuture<'a, Result<(), BusError>>;
 
-    /// Ends it. Events already on their way may still come.
+    /// Ends it. Events already on their way may still come, no others (`conformance::unsubscribed_rooms_are_silent`).
     fn unsubscribe(&self, room: &RoomId);
 
     /// The room's head, read after the call was made, and its newest messages, at most `rows_max`, that the bus still
-    /// holds. Ring and store together are always the whole room: what the ring no longer holds is in the store
-    /// (`conformance::ring_is_fresh`).
+    /// holds (`conformance::ring_is_fresh`, `conformance::ring_gives_the_newest_rows_asked_for`). Ring and store together,
+    /// read in this order, are always the whole room: what the ring no longer holds is in the store
+    /// (`conformance::ring_and_store_are_the_whole_room`).
     ///
     /// # Cancel safety
     /// Safe: it only reads.
@@ -80,20 +87,27 @@ pub trait Bus: Send + Sync + 'static {
     /// Whether the bus takes publishes now: part of readiness.
     fn health(&self) -> BusHealth;
 
-    /// Takes no more publishes. What was taken goes on to the store.
+    /// Takes no more publishes. What was taken goes on to the store
+    /// (`conformance::closed_takes_no_more_and_drains_the_rest`).
     fn close(&self);
 }
 
 /// The write-ahead log as its writer sees it. One reader at a time per partition.
 pub trait WriteAhead: Send + Sync + 'static {
     /// The oldest messages that are not committed, in log order; waits until there is one. `None` when the bus is closed
-    /// and nothing is left. The same messages come again until they are committed.
+    /// and nothing is left. The same messages come again until they are committed
+    /// (`conformance::read_gives_the_same_until_committed`). At least one message, then no more than `rows_max` and
+    /// `bytes_max` (`conformance::read_is_bounded`).
     ///
     /// # Cancel safety
     /// Safe: nothing is taken out.
     fn read(&self, rows_max: usize, bytes_max: usize) -> BoxFuture<'_, Option<Vec<Arc<Message>>>>;
 
     /// These messages, the first ones of the log, are in the store: they leave the log, their senders get `stored`.
+    ///
+    /// # Cancel safety
+    /// Dropping the future may leave the first ones committed and the others not; those come again. The last one that was
+    /// committed may not be relayed.
     fn commit<'a>(&'a self, stored: &'a [Arc<Message>]) -> BoxFuture<'a, Result<(), BusError>>;
 }
 

@@ -128,9 +128,17 @@ impl Outbox {
         Offer::Queued
     }
 
-    /// The rest of a frame whose start is written already, or a frame that must go out whatever waits (a close).
+    /// A frame that must go out whatever waits (a close).
     pub fn force(&mut self, image: Image) {
         self.push(image);
+    }
+
+    /// A frame of which so many bytes are written already: nothing may come between them and the rest. Only while nothing
+    /// waits, as whoever writes past the outbox must know.
+    pub fn force_rest(&mut self, image: Image, written: usize) {
+        debug_assert!(self.queue.is_empty() && self.written == 0, "half a frame was written out of turn");
+        self.push(image);
+        self.written = written;
     }
 
     /// Gives up everything but the rest of a frame whose start is written already: the reader is to be closed.
@@ -298,8 +306,7 @@ mod tests {
     #[test]
     fn a_pong_never_splits_a_frame() {
         let mut outbox = Outbox::new(Profile::V1, 100);
-        outbox.force(Image::from_static(b"abcd"));
-        outbox.advance(2);
+        outbox.force_rest(Image::from_static(b"abcd"), 2);
         outbox.push_pong(Image::from_static(b"P"));
         assert_eq!(outbox.chunks().next(), Some(&b"cd"[..]));
         outbox.advance(2);

@@ -147,6 +147,8 @@ struct Member<H> {
     username: UserName,
     profile: Profile,
     state: MemberState,
+    /// The how many-th to be let in; those before it are told of it, those after it are not.
+    turn: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -179,6 +181,8 @@ pub struct Room<H> {
     loads: Loads,
     notices: Notices,
     elsewhere: u64,
+    /// How many were let in.
+    turns: u64,
     empty_since: Option<Instant>,
     outputs: VecDeque<RoomOutput<H>>,
 }
@@ -198,6 +202,7 @@ impl<H: Clone> Room<H> {
             loads: Loads::default(),
             notices: Notices::default(),
             elsewhere: 0,
+            turns: 0,
             empty_since: None,
             outputs: VecDeque::new(),
         }
@@ -210,7 +215,7 @@ impl<H: Clone> Room<H> {
                 self.join(
                     now,
                     member,
-                    Member { handle, username, profile, state: MemberState::Joining(cursor) },
+                    Member { handle, username, profile, state: MemberState::Joining(cursor), turn: 0 },
                 );
             }
             RoomInput::Leave { member } => self.leave(now, member),
@@ -275,18 +280,23 @@ impl<H: Clone> Room<H> {
         self.members.len() as u64 + self.elsewhere
     }
 
+    /// It is announced when it is let in (`serve`): whoever came before it hears of it then, and one that is refused was
+    /// never there.
     fn join(&mut self, now: Instant, key: MemberKey, member: Member<H>) {
-        let notice = self.notices.note(now, PresenceChange::Join, &member.username, key);
         self.members.insert(key, member);
         self.loads.wait(key);
-        self.announce(notice);
         self.touch(now);
         self.start_load();
     }
 
     fn leave(&mut self, now: Instant, key: MemberKey) {
         let Some(member) = self.members.remove(&key) else { return };
-        let notice = self.notices.note(now, PresenceChange::Leave, &member.username, key);
+        let notice = match member.state {
+            MemberState::Joining(_) => None,
+            MemberState::Live | MemberState::Behind => {
+                self.notices.note(now, PresenceChange::Leave, &member.username, key)
+            }
+        };
         self.announce(notice);
         self.touch(now);
     }
@@ -379,14 +389,14 @@ impl<H: Clone> Room<H> {
         self.cursor = Some(message.position());
         self.loads.keep_tail(message);
         if !self.members.is_empty() {
-            self.send_live(&Outgoing::message(message), None);
+            self.send_live(&Outgoing::message(message), |_, _| true);
         }
         self.wake();
     }
 
-    fn send_live(&mut self, outgoing: &Arc<Outgoing>, except: Option<MemberKey>) {
+    fn send_live(&mut self, outgoing: &Arc<Outgoing>, to: impl Fn(MemberKey, &Member<H>) -> bool) {
         for (key, member) in &self.members {
-            if member.state == MemberState::Live && Some(*key) != except {
+            if member.state == MemberState::Live && to(*key, member) {
                 self.outputs
                     .push_back(RoomOutput::Send { to: member.handle.clone(), outgoing: outgoing.clone() });
             }
@@ -408,7 +418,9 @@ impl<H: Clone> Room<H> {
         let frame =
             ServerFrame::Typing { room: &self.id, username: &typing.username, is_typing: typing.is_typing }
                 .encode();
-        self.send_live(&Arc::new(Outgoing { frame, kind: OutgoingKind::Typing }), Some(typing.from));
+        self.send_live(&Arc::new(Outgoing { frame, kind: OutgoingKind::Typing }), |key, _| {
+            key != typing.from
+        });
     }
 
     fn tell_presence(&mut self, notice: &Notice, time: Timestamp) {
@@ -422,7 +434,12 @@ impl<H: Clone> Room<H> {
         }
         .encode();
         let kind = OutgoingKind::Presence { room: self.id.clone() };
-        self.send_live(&Arc::new(Outgoing { frame, kind }), notice.except);
+        // Who is let in while the notice of another's join is on its way has found them there.
+        let joined = notice.except.filter(|_| notice.change == PresenceChange::Join);
+        let turn = joined.and_then(|key| self.members.get(&key)).map_or(u64::MAX, |member| member.turn);
+        self.send_live(&Arc::new(Outgoing { frame, kind }), |key, member| {
+            Some(key) != notice.except && member.turn < turn
+        });
     }
 
     /// Live members will not get these: they are told, or closed where the profile has no word for it.

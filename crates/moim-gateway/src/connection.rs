@@ -47,6 +47,15 @@ struct Writing {
     progress: Instant,
 }
 
+impl Writing {
+    /// Bytes are about to wait. The stall clock starts with the first of them: a connection that was quiet has not stalled.
+    fn will_wait(&mut self) {
+        if self.outbox.is_empty() {
+            self.progress = Instant::now();
+        }
+    }
+}
+
 /// One open WebSocket, as everyone who writes to it shares it.
 pub struct Connection {
     number: u64,
@@ -113,7 +122,7 @@ impl Connection {
             match self.stream.try_write(image) {
                 Ok(count) if count == image.len() => return,
                 Ok(count) => {
-                    writing.outbox.force(image.slice(count..));
+                    writing.outbox.force_rest(image.clone(), count);
                     Offer::Queued
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => writing.outbox.offer(outgoing),
@@ -161,6 +170,7 @@ impl Connection {
     pub fn send_image(&self, image: Bytes) {
         let mut writing = self.lock();
         if !writing.closing {
+            writing.will_wait();
             writing.outbox.force(image);
             drop(writing);
             self.wake.notify_one();
@@ -169,7 +179,10 @@ impl Connection {
 
     /// A pong that tungstenite made; of very many that wait only the newest are sent.
     pub(crate) fn send_pong(&self, image: Bytes) {
-        self.lock().outbox.push_pong(image);
+        let mut writing = self.lock();
+        writing.will_wait();
+        writing.outbox.push_pong(image);
+        drop(writing);
         self.wake.notify_one();
     }
 

@@ -57,7 +57,7 @@ impl Upgrading {
     ///
     /// # Cancel safety
     /// Dropping the future closes the connection.
-    pub async fn open(self, number: u64, options: &SocketOptions) -> Option<Socket> {
+    pub async fn open(self, number: u64, options: &SocketOptions) -> Option<Box<Socket>> {
         let upgraded: Upgraded = match self.upgrade.await {
             Ok(upgraded) => upgraded,
             Err(error) => {
@@ -68,7 +68,7 @@ impl Upgrading {
         match upgraded.downcast::<TokioIo<HttpStream>>() {
             Ok(parts) => {
                 let stream = parts.io.into_inner().into_inner();
-                Some(Socket::open(number, stream, &parts.read_buf, options).await)
+                Some(Box::new(Socket::open(number, stream, &parts.read_buf, options).await))
             }
             Err(_) => {
                 tracing::error!("an upgraded connection is not the TCP stream it was accepted as");

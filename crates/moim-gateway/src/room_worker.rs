@@ -125,11 +125,11 @@ impl Rooms {
     }
 
     fn open(&mut self, room: &RoomId) -> &mut Slot {
-        let limits = self.limits;
-        self.slots.entry(room.clone()).or_insert_with(|| Slot {
-            room: Room::new(room.clone(), limits),
-            waiters: HashMap::new(),
-            timer: None,
+        let (limits, rooms) = (self.limits, &self.metrics.rooms);
+        self.slots.entry(room.clone()).or_insert_with(|| {
+            // Counted, not set: the other workers have rooms too.
+            rooms.inc();
+            Slot { room: Room::new(room.clone(), limits), waiters: HashMap::new(), timer: None }
         })
     }
 
@@ -160,6 +160,7 @@ impl Rooms {
         let Some(slot) = self.slots.get_mut(&id) else { return };
         if slot.room.is_idle() {
             self.slots.remove(&id);
+            self.metrics.rooms.dec();
         } else {
             let timer = slot.room.poll_timeout();
             if timer != slot.timer {
@@ -167,7 +168,6 @@ impl Rooms {
                 self.timers.extend(timer.map(|at| Reverse((at, id))));
             }
         }
-        self.metrics.rooms.set(i64::try_from(self.slots.len()).unwrap_or(i64::MAX));
     }
 
     fn output(&mut self, id: &RoomId, output: RoomOutput<Arc<Connection>>) {

@@ -59,7 +59,7 @@ struct Driven {
 /// Dropping it leaves members behind in rooms; only the end of the process does that.
 pub(crate) async fn run(
     shared: Arc<Shared>,
-    mut socket: Socket,
+    mut socket: Box<Socket>,
     route: Route,
     profile: Profile,
     language: Language,
@@ -75,11 +75,12 @@ pub(crate) async fn run(
     // Before the closing handshake: a client that never answers it must not be counted for its time-out.
     for room in session.rooms() {
         let member = shared.member(&connection);
-        shared.hub.tell(room, Command::Leave { room: room.clone(), member }).await;
+        Box::pin(shared.hub.tell(room, Command::Leave { room: room.clone(), member })).await;
     }
     drop(session);
     shared.metrics.closed[reason_of(ending)].inc();
-    socket.finish(ending).await;
+    // Boxed: only connections that end need its state.
+    Box::pin(socket.finish(ending)).await;
     shared.connections.remove(&connection);
     shared.metrics.connections(profile).dec();
 }
@@ -100,7 +101,10 @@ impl Driven {
                 if let SessionOutput::Close(reason) = output {
                     return Ending::ByUs(reason);
                 }
-                self.output(output).await;
+                if let Some((room, command)) = self.output(output) {
+                    // Boxed: joins and leaves are few, and an idle connection holds no state for them.
+                    Box::pin(self.shared.hub.tell(&room, command)).await;
+                }
             }
             let heartbeat = self.session.poll_timeout();
             let stalled = self.connection.stalled_at(stalled_after);
@@ -158,7 +162,8 @@ impl Driven {
         None
     }
 
-    async fn output(&mut self, output: SessionOutput) {
+    /// Does what the session asks for; what a room must hear is handed back.
+    fn output(&mut self, output: SessionOutput) -> Option<(RoomId, Command)> {
         match output {
             SessionOutput::Send(outgoing) => self.connection.send(&outgoing),
             SessionOutput::Ping => self.connection.send_image(ping_image()),
@@ -167,11 +172,11 @@ impl Driven {
                 let profile = self.connection.profile();
                 let command =
                     Command::Join { room: room.clone(), member, connection, username, profile, cursor };
-                self.shared.hub.tell(&room, command).await;
+                return Some((room, command));
             }
             SessionOutput::Leave { room } => {
                 let member = self.shared.member(&self.connection);
-                self.shared.hub.tell(&room, Command::Leave { room: room.clone(), member }).await;
+                return Some((room.clone(), Command::Leave { room, member }));
             }
             SessionOutput::Publish { room, sender, client_id, content, level } => {
                 let saying =
@@ -198,5 +203,6 @@ impl Driven {
             // Taken by `drive`, which ends with it.
             SessionOutput::Close(_) => {}
         }
+        None
     }
 }

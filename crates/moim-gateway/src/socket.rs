@@ -158,7 +158,8 @@ fn shutdown_write(stream: &TcpStream) -> io::Result<()> {
 }
 
 async fn discard(stream: &TcpStream) -> io::Result<()> {
-    let (mut buffer, mut total) = ([0; 4096], 0);
+    // On the heap: the future is part of every connection's task.
+    let (mut buffer, mut total) = (vec![0; 4096], 0);
     while total < CLOSE_READ_MAX {
         stream.readable().await?;
         match stream.try_read(&mut buffer) {

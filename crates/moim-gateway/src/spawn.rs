@@ -3,6 +3,7 @@
 
 use std::{future::Future, time::Duration};
 
+use futures_util::FutureExt;
 use tokio::{sync::watch, task::AbortHandle, time::timeout};
 
 /// Starts tasks and counts them. Cheap to clone.
@@ -22,11 +23,8 @@ impl Spawner {
     /// Starts a task.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
         let running = self.running.subscribe();
-        tokio::spawn(async move {
-            task.await;
-            drop(running);
-        })
-        .abort_handle()
+        // Not an async block around the task: that would hold it twice, in every connection.
+        tokio::spawn(task.map(move |()| drop(running))).abort_handle()
     }
 
     /// Tasks running now.

@@ -226,13 +226,15 @@ export class MessageList {
   /** Changes the list without moving what is being read. @param {() => void} change */
   #hold(change) {
     const top = this.#scroller.scrollTop;
-    const anchor = this.#isAtEnd ? undefined : this.#items().find((item) => item.offsetTop + item.offsetHeight > top);
-    const before = anchor?.offsetTop ?? 0;
+    // The lower edge is held: what comes in above can take the day and the name from the top of an entry.
+    const edge = (/** @type {HTMLElement} */ item) => item.offsetTop + item.offsetHeight;
+    const anchor = this.#isAtEnd ? undefined : this.#items().find((item) => edge(item) > top);
+    const before = anchor ? edge(anchor) : 0;
     this.#list.setAttribute('aria-busy', 'true');
     change();
     this.#list.setAttribute('aria-busy', 'false');
     if (this.#isAtEnd) this.scrollToEnd();
-    else if (anchor?.isConnected) this.#scroller.scrollTop = top + anchor.offsetTop - before;
+    else if (anchor?.isConnected) this.#scroller.scrollTop = top + edge(anchor) - before;
   }
 
   #look() {

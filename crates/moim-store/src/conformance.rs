@@ -264,7 +264,11 @@ pub async fn pages_are_bounded_in_bytes(store: &Arc<dyn MessageStore>) {
     for row in rows(&room, 1..=6) {
         keep(store, vec![heavy(row)]).await;
     }
-    assert_eq!(seqs(store, &room, PageRange::Newest, 100).await, [4, 5, 6], "four and their names are over the bound");
+    assert_eq!(
+        seqs(store, &room, PageRange::Newest, 100).await,
+        [4, 5, 6],
+        "four and their names are over the bound"
+    );
     assert_eq!(seqs(store, &room, PageRange::Before(Seq(4)), 100).await, [1, 2, 3]);
     assert_eq!(seqs(store, &room, PageRange::After(Seq(1)), 100).await, [2, 3, 4]);
     let content: Arc<str> = "x".repeat(PAGE_BYTES_MAX + 1).into();

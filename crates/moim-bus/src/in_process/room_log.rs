@@ -15,8 +15,55 @@ use crate::{ANSWER_KEPT, BusError, Draft, Receipt, Ring, Seed, content_hash};
 pub(super) const RING_ROWS_MAX: usize = 256;
 /// And their bytes: a room of large messages keeps fewer.
 pub(super) const RING_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Tries of one message that wait for it to be stored. Full: those given up are forgotten, then `overloaded`.
+pub(super) const TRIES_MAX: usize = 64;
 
 pub(super) type Answer = oneshot::Sender<Result<Receipt, BusError>>;
+
+/// The fixed share in [`Message::weight_bytes`].
+const MESSAGE_SHARE_BYTES: usize = 256;
+
+/// A draft in the bus's hands.
+pub(super) struct Taken {
+    pub(super) draft: Draft,
+    /// Of its content, when it has a client id: a mebibyte is not hashed under the lock of all rooms.
+    content_hash: u64,
+    pub(super) answer: Answer,
+}
+
+impl Taken {
+    pub(super) fn new(draft: Draft, answer: Answer) -> Self {
+        let content_hash = draft.client_id.as_ref().map_or(0, |_| content_hash(&draft.content));
+        Self { draft, content_hash, answer }
+    }
+
+    /// That of the message it becomes.
+    pub(super) fn weight_bytes(&self) -> usize {
+        self.draft.content.len() + self.draft.sender.as_str().len() + MESSAGE_SHARE_BYTES
+    }
+
+    pub(super) fn refuse(self, error: BusError) {
+        reply(self.answer, Err(error));
+    }
+}
+
+/// What all rooms together still have room for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Space {
+    /// One more in the log.
+    pub(super) log: bool,
+    /// One more recent send.
+    pub(super) answers: bool,
+}
+
+/// What a room holds of what is bounded over all rooms.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Held {
+    /// Recent sends.
+    pub(super) answers: usize,
+    /// Bytes of the ring.
+    pub(super) ring_bytes: usize,
+}
 
 type AnswerKey = (UserName, ClientId);
 
@@ -29,6 +76,18 @@ struct Answered {
 struct Pending {
     message: Arc<Message>,
     waiting: Vec<Answer>,
+}
+
+impl Pending {
+    fn wait(&mut self, answer: Answer) {
+        if self.waiting.len() >= TRIES_MAX {
+            self.waiting.retain(|waiting| !waiting.is_closed());
+        }
+        if self.waiting.len() >= TRIES_MAX {
+            return reply(answer, Err(BusError::Overloaded("list of tries of this message")));
+        }
+        self.waiting.push(answer);
+    }
 }
 
 /// What became of a draft.
@@ -54,7 +113,7 @@ pub(super) struct RoomLog {
     committed_last: Option<Seq>,
     committed_epoch: Epoch,
     answers: HashMap<AnswerKey, Answered>,
-    /// Keys by the time of a try, oldest first; a key stands here again for each later try.
+    /// When to look at a key again, oldest first. Each key of `answers` stands here once, however often it is tried.
     expiry: VecDeque<(Timestamp, AnswerKey)>,
     pub(super) used: Timestamp,
 }
@@ -88,47 +147,53 @@ impl RoomLog {
         }
         for mut answer in seed.answers {
             answer.receipt.level = level;
-            let key = (answer.sender, answer.client_id);
-            log.expiry.push_back((answer.receipt.time, key.clone()));
             let last_try = answer.receipt.time;
-            log.answers.insert(
-                key,
-                Answered { content_hash: answer.content_hash, receipt: answer.receipt, last_try },
-            );
+            // Forgotten ones are not taken up: so all rooms together hold no more than was sent in ten minutes.
+            if now.since(last_try) < ANSWER_KEPT {
+                let known = Answered { content_hash: answer.content_hash, receipt: answer.receipt, last_try };
+                log.remember((answer.sender, answer.client_id), known);
+            }
         }
         log
     }
 
-    /// Duplicate check, then a number. `answers_left` is how many answers all rooms together may still take.
-    pub(super) fn append(
-        &mut self,
-        draft: Draft,
-        answer: Answer,
-        now: Timestamp,
-        answers_left: usize,
-    ) -> Appended {
+    /// Duplicate check, then a number: what was sent before needs no space, so it is answered when there is none.
+    pub(super) fn append(&mut self, taken: Taken, now: Timestamp, space: Space) -> Appended {
         self.used = now;
         self.expire(now);
-        let hash = content_hash(&draft.content);
+        let Taken { draft, content_hash, answer } = taken;
         let key = draft.client_id.clone().map(|client_id| (draft.sender.clone(), client_id));
-        if let Some(key) = &key {
-            if self.answers.contains_key(key) {
-                self.answer_again(key, hash, answer, now);
-                return Appended::Settled;
-            }
-            if answers_left == 0 {
-                reply(answer, Err(BusError::Overloaded("table of recent sends")));
-                return Appended::Settled;
-            }
+        if let Some(known) = key.as_ref().and_then(|key| self.answers.get_mut(key))
+            && now.since(known.last_try) < ANSWER_KEPT
+        {
+            known.last_try = now;
+            let known = (known.content_hash == content_hash).then(|| known.receipt.clone());
+            self.answer_again(known, answer);
+            return Appended::Settled;
+        }
+        let full = match space {
+            Space { log: false, .. } => Some("log"),
+            Space { answers: false, .. } if key.is_some() => Some("table of recent sends"),
+            Space { .. } => None,
+        };
+        if let Some(full) = full {
+            reply(answer, Err(BusError::Overloaded(full)));
+            return Appended::Settled;
         }
         let message = self.number(draft, now);
         if let Some(key) = key {
             let receipt = receipt(&message, self.level);
-            self.expiry.push_back((now, key.clone()));
-            self.answers.insert(key, Answered { content_hash: hash, receipt, last_try: now });
+            self.remember(key, Answered { content_hash, receipt, last_try: now });
         }
         self.pending.push_back(Pending { message: message.clone(), waiting: vec![answer] });
         Appended::New(message)
+    }
+
+    fn remember(&mut self, key: AnswerKey, known: Answered) {
+        let last_try = known.last_try;
+        if self.answers.insert(key.clone(), known).is_none() {
+            self.expiry.push_back((last_try, key));
+        }
     }
 
     fn number(&mut self, draft: Draft, now: Timestamp) -> Arc<Message> {
@@ -151,32 +216,28 @@ impl RoomLog {
         message
     }
 
-    fn answer_again(&mut self, key: &AnswerKey, hash: u64, answer: Answer, now: Timestamp) {
-        let Some(known) = self.answers.get_mut(key) else { return };
-        if known.content_hash != hash {
-            reply(answer, Err(BusError::ClientIdReused));
-            return;
-        }
-        known.last_try = now;
-        self.expiry.push_back((now, key.clone()));
-        let receipt = known.receipt.clone();
-        let waiting = self.pending.iter_mut().find(|entry| entry.message.seq == receipt.position.seq);
-        match waiting {
+    /// `receipt`: of the first try, unless that had other content.
+    fn answer_again(&mut self, receipt: Option<Receipt>, answer: Answer) {
+        let Some(receipt) = receipt else { return reply(answer, Err(BusError::ClientIdReused)) };
+        let seq = receipt.position.seq;
+        match self.pending.binary_search_by_key(&seq, |entry| entry.message.seq) {
             // Not durable yet: it is answered with the first one.
-            Some(entry) => entry.waiting.push(answer),
-            None => reply(answer, Ok(receipt)),
+            Ok(at) => self.pending[at].wait(answer),
+            Err(_) => reply(answer, Ok(receipt)),
         }
     }
 
-    fn expire(&mut self, now: Timestamp) {
-        while let Some((tried, key)) = self.expiry.front() {
-            if now.since(*tried) < ANSWER_KEPT {
-                break;
+    /// Forgets sends whose last try is ten minutes ago. Costs nothing when there are none.
+    pub(super) fn expire(&mut self, now: Timestamp) {
+        while self.expiry.front().is_some_and(|(tried, _)| now.since(*tried) >= ANSWER_KEPT) {
+            let Some((_, key)) = self.expiry.pop_front() else { return };
+            match self.answers.get(&key).map(|known| known.last_try) {
+                // Tried again since: it is looked at again when that try may be forgotten.
+                Some(last_try) if now.since(last_try) < ANSWER_KEPT => {
+                    self.expiry.push_back((last_try, key));
+                }
+                Some(_) | None => drop(self.answers.remove(&key)),
             }
-            if self.answers.get(key).is_some_and(|known| known.last_try <= *tried) {
-                self.answers.remove(key);
-            }
-            self.expiry.pop_front();
         }
     }
 
@@ -214,8 +275,14 @@ impl RoomLog {
         }
     }
 
-    pub(super) fn answers_len(&self) -> usize {
-        self.answers.len()
+    /// Gives up the ring's memory: all of it is in the store.
+    pub(super) fn clear_ring(&mut self) {
+        self.ring = VecDeque::new();
+        self.ring_bytes = 0;
+    }
+
+    pub(super) fn held(&self) -> Held {
+        Held { answers: self.answers.len(), ring_bytes: self.ring_bytes }
     }
 
     /// Nothing in it that the store does not have.
@@ -255,12 +322,20 @@ mod tests {
         RoomLog::new(Seed::default(), start, AckLevel::Stored, Timestamp::default())
     }
 
-    fn send(log: &mut RoomLog, content: &str, id: Option<&str>, now: u64) -> Option<Arc<Message>> {
-        let (answer, _) = oneshot::channel();
-        match log.append(draft(content, id), answer, Timestamp { micros: now }, 1000) {
-            Appended::New(message) => Some(message),
-            Appended::Settled => None,
+    type Outcome = oneshot::Receiver<Result<Receipt, BusError>>;
+
+    fn send_into(log: &mut RoomLog, draft: Draft, now: u64, space: Space) -> (Option<Arc<Message>>, Outcome) {
+        let (answer, outcome) = oneshot::channel();
+        match log.append(Taken::new(draft, answer), Timestamp { micros: now }, space) {
+            Appended::New(message) => (Some(message), outcome),
+            Appended::Settled => (None, outcome),
         }
+    }
+
+    const SPACE: Space = Space { log: true, answers: true };
+
+    fn send(log: &mut RoomLog, content: &str, id: Option<&str>, now: u64) -> Option<Arc<Message>> {
+        send_into(log, draft(content, id), now, SPACE).0
     }
 
     #[test]
@@ -271,7 +346,87 @@ mod tests {
         assert!(send(&mut log, "a", Some("c"), kept - 1).is_none());
         assert!(send(&mut log, "a", Some("c"), 2 * kept - 2).is_none(), "a hit renews");
         assert!(send(&mut log, "a", Some("c"), 3 * kept - 2).is_some());
-        assert_eq!(log.answers_len(), 1);
+        assert_eq!(log.held().answers, 1);
+    }
+
+    #[test]
+    fn a_duplicate_costs_nothing_however_often_it_is_tried() {
+        let mut log = log();
+        let kept = ANSWER_KEPT.as_micros() as u64;
+        let first = send(&mut log, "a", Some("c"), 0).unwrap();
+        for now in 1..10_000 {
+            // Given up at once: the senders of these must not wait in memory for a store that is stuck.
+            assert!(send(&mut log, "a", Some("c"), now).is_none());
+        }
+        assert_eq!(log.expiry.len(), 1);
+        assert!(log.pending[0].waiting.len() <= TRIES_MAX);
+        log.commit(&first);
+        log.expire(Timestamp { micros: kept + 9_998 });
+        assert_eq!((log.answers.len(), log.expiry.len()), (1, 1), "the last try is not ten minutes ago");
+        log.expire(Timestamp { micros: kept + 9_999 });
+        assert_eq!((log.answers.len(), log.expiry.len()), (0, 0));
+    }
+
+    #[test]
+    fn tries_that_wait_are_bounded_and_those_given_up_do_not_count() {
+        let mut log = log();
+        let tries: Vec<_> =
+            (0..TRIES_MAX).map(|_| send_into(&mut log, draft("a", Some("c")), 0, SPACE).1).collect();
+        let (_, mut refused) = send_into(&mut log, draft("a", Some("c")), 0, SPACE);
+        let full = BusError::Overloaded("list of tries of this message");
+        assert_eq!(refused.try_recv().unwrap(), Err(full));
+        drop(tries);
+        let (_, mut waits) = send_into(&mut log, draft("a", Some("c")), 0, SPACE);
+        assert!(waits.try_recv().is_err());
+        let first = log.pending[0].message.clone();
+        log.commit(&first);
+        assert_eq!(waits.try_recv().unwrap().unwrap().position.seq, Seq(1));
+    }
+
+    #[test]
+    fn what_was_sent_before_is_answered_without_space() {
+        let mut log = log();
+        let first = send(&mut log, "a", Some("c"), 0).unwrap();
+        log.commit(&first);
+        for space in [Space { log: false, answers: true }, Space { log: true, answers: false }] {
+            let (_, mut again) = send_into(&mut log, draft("a", Some("c")), 1, space);
+            assert_eq!(again.try_recv().unwrap().unwrap().position.seq, Seq(1));
+            let (_, mut other) = send_into(&mut log, draft("b", Some("d")), 1, space);
+            assert!(matches!(other.try_recv().unwrap(), Err(BusError::Overloaded(_))));
+        }
+        let (message, _) = send_into(&mut log, draft("c", None), 1, Space { log: true, answers: false });
+        assert_eq!(message.unwrap().seq, Seq(2), "without a client id there is nothing to remember");
+    }
+
+    #[test]
+    fn seeded_sends_of_more_than_ten_minutes_ago_are_not_taken_up() {
+        let kept = ANSWER_KEPT.as_micros() as u64;
+        let receipt = |micros| Receipt {
+            position: Position { epoch: Epoch::trusted("e"), seq: Seq(1) },
+            id: MessageId::trusted("id"),
+            time: Timestamp { micros },
+            level: AckLevel::Stored,
+        };
+        let answer = |id: &str, micros| crate::SeedAnswer {
+            sender: UserName::trusted("kim"),
+            client_id: ClientId::trusted(id),
+            content_hash: content_hash("a"),
+            receipt: receipt(micros),
+        };
+        let seed = Seed { newest: Vec::new(), answers: vec![answer("old", 0), answer("new", 1)] };
+        let start = receipt(0).position;
+        let mut log = RoomLog::new(seed, start, AckLevel::Stored, Timestamp { micros: kept });
+        assert_eq!(log.held().answers, 1);
+        assert!(send(&mut log, "a", Some("new"), kept).is_none());
+        assert!(send(&mut log, "a", Some("old"), kept).is_some());
+    }
+
+    #[test]
+    fn a_draft_weighs_what_its_message_does() {
+        let taken = Taken::new(draft("말", Some("c")), oneshot::channel().0);
+        let weight = taken.weight_bytes();
+        let Appended::New(message) = log().append(taken, Timestamp::default(), SPACE) else { panic!() };
+        assert_eq!(message.weight_bytes(), weight);
     }
 
     #[test]

@@ -8,8 +8,8 @@ use std::{
 };
 
 use moim_protocol::{
-    Cursor, Epoch, ErrorCode, HistoryFrame, JoinedFrame, MemberKey, Message, Position, Profile, Seq,
-    ServerFrame, limits,
+    Cursor, Epoch, ErrorCode, HistoryFrame, JoinedFrame, MemberKey, Message, Position, PresenceChange,
+    Profile, Seq, ServerFrame, UserName, limits,
 };
 
 use super::{LOAD_RETRY, LoadId, Loaded, MemberState, Phase, Place, Room, RoomOutput, load::Finished};
@@ -37,7 +37,7 @@ impl<H: Clone> Room<H> {
         match result {
             Ok(loaded) => {
                 self.advance(&loaded);
-                self.serve_all(&loaded, finished);
+                self.serve_all(now, &loaded, finished);
                 self.replay_held();
             }
             Err(code) => {
@@ -73,7 +73,7 @@ impl<H: Clone> Room<H> {
         }
     }
 
-    fn serve_all(&mut self, loaded: &Loaded, finished: Finished) {
+    fn serve_all(&mut self, now: Instant, loaded: &Loaded, finished: Finished) {
         if finished.tail_lost {
             for joiner in finished.joiners {
                 self.loads.wait(joiner);
@@ -82,16 +82,28 @@ impl<H: Clone> Room<H> {
         }
         let mut images = Images::new(self);
         for joiner in finished.joiners {
-            self.serve(joiner, loaded, &finished.tail, &mut images);
+            if let Some(username) = self.serve(joiner, loaded, &finished.tail, &mut images) {
+                let notice = self.notices.note(now, PresenceChange::Join, &username, joiner);
+                self.announce(notice);
+            }
         }
     }
 
-    /// One joiner gets its part of the log and is live.
-    fn serve(&mut self, key: MemberKey, loaded: &Loaded, tail: &VecDeque<Arc<Message>>, images: &mut Images) {
-        let Some(member) = self.members.get_mut(&key) else { return };
+    /// One joiner gets its part of the log and is live; its name, unless it has gone.
+    fn serve(
+        &mut self,
+        key: MemberKey,
+        loaded: &Loaded,
+        tail: &VecDeque<Arc<Message>>,
+        images: &mut Images,
+    ) -> Option<UserName> {
+        let member = self.members.get_mut(&key)?;
         let MemberState::Joining(cursor) = std::mem::replace(&mut member.state, MemberState::Live) else {
-            return;
+            return None;
         };
+        self.turns += 1;
+        member.turn = self.turns;
+        let username = member.username.clone();
         let to = &member.handle;
         let mut send = |outgoing: Arc<Outgoing>| {
             self.outputs.push_back(RoomOutput::Send { to: to.clone(), outgoing });
@@ -116,6 +128,7 @@ impl<H: Clone> Room<H> {
         for row in tail.iter().filter(|row| row.seq > loaded.head.seq) {
             send(images.message(row));
         }
+        Some(username)
     }
 
     /// What was held while the hole was filled goes on, up to the next hole.

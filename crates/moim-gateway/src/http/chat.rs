@@ -107,3 +107,18 @@ async fn run(
     }
     drop(places);
 }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_task<A, B, C, D, E, F>(_: impl Fn(A, B, C, D, E) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// Every open connection holds one of these: what is only needed at its start or end is boxed.
+    #[test]
+    fn an_idle_connections_task_is_small() {
+        let bytes = size_of_task(run);
+        assert!(bytes <= 1536, "{bytes} bytes");
+    }
+}

@@ -1,0 +1,119 @@
+//! The command line: which drill, how large, and what the exit status says.
+//! Not here: the drills (`scenario`).
+
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use moim_protocol::Profile;
+
+use crate::{fault::Fault, interrupt, report::Report, scenario};
+
+/// Puts a real moim server under load and measures it. Each drill starts the server itself, on free loopback ports with
+/// a folder of its own, verifies what members hear, and ends the server.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "Exit status: 0 measured and right, 1 wrong or failed, 2 not understood, \
+                                 3 an aim was missed (only with --strict)"
+)]
+struct Cli {
+    #[command(subcommand)]
+    drill: Drill,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// What every drill can be told.
+#[derive(Debug, Args)]
+pub(crate) struct Common {
+    /// The server to start; else the `moim` beside this program
+    #[arg(long, global = true, value_name = "PATH")]
+    pub(crate) server: Option<PathBuf>,
+    /// Print the result as JSON
+    #[arg(long, global = true)]
+    json: bool,
+    /// Exit with 3 when an aim is missed
+    #[arg(long, global = true)]
+    strict: bool,
+    /// Where random text comes from
+    #[arg(long, global = true, default_value_t = 1)]
+    pub(crate) seed: u64,
+}
+
+#[derive(Debug, Subcommand)]
+enum Drill {
+    /// Memory of idle connections
+    Idle(scenario::IdleArgs),
+    /// CPU of one room's messages to all its members, beside a bare loop that copies frames
+    Fanout(scenario::FanoutArgs),
+    /// A room that everyone enters at once
+    JoinStorm(scenario::JoinStormArgs),
+}
+
+/// A profile as one names it on the command line.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum ProfileName {
+    V1,
+    Plain,
+}
+
+impl From<ProfileName> for Profile {
+    fn from(name: ProfileName) -> Self {
+        match name {
+            ProfileName::V1 => Self::V1,
+            ProfileName::Plain => Self::Plain,
+        }
+    }
+}
+
+/// The program `moim-loadtest`.
+#[must_use]
+pub fn run() -> ExitCode {
+    let Cli { drill, common } = Cli::parse();
+    let result = interrupt::listen().and_then(|()| match drill {
+        Drill::Idle(args) => scenario::idle(&args, &common),
+        Drill::Fanout(args) => scenario::fanout(&args, &common),
+        Drill::JoinStorm(args) => scenario::join_storm(&args, &common),
+    });
+    match result.and_then(|report| show(&report, &common).map(|()| report)) {
+        Ok(report) if common.strict && !report.aims_met() => ExitCode::from(3),
+        Ok(_) => ExitCode::SUCCESS,
+        Err(fault @ Fault::Usage(_)) => complain(&fault, 2),
+        Err(fault) => complain(&fault, 1),
+    }
+}
+
+fn show(report: &Report, common: &Common) -> Result<(), Fault> {
+    let text = if common.json { report.json() } else { report.table() };
+    io::stdout().write_all(text.as_bytes()).map_err(Fault::io("cannot print"))
+}
+
+fn complain(fault: &Fault, status: u8) -> ExitCode {
+    eprintln!("moim-loadtest: {fault}");
+    ExitCode::from(status)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn rates_can_be_several_and_flags_stand_anywhere() {
+        let cli = Cli::try_parse_from(["x", "fanout", "--rates", "20,160", "--json"]).unwrap();
+        assert!(cli.common.json);
+        assert!(matches!(cli.drill, Drill::Fanout(args) if args.rates == [20, 160]));
+        assert!(Cli::try_parse_from(["x", "fanout", "--rate", "0"]).is_err());
+        assert!(Cli::try_parse_from(["x", "idle", "--members", "19999"]).is_err());
+    }
+}

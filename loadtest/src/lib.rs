@@ -1,0 +1,22 @@
+//! Load drills against a real server, as any client would put it under load; each is one command.
+//! Not here: the server (`moim`), correctness drills of single features (their crates' tests).
+
+mod aim;
+mod bare;
+mod cli;
+mod fault;
+mod fleet;
+mod frame;
+mod handshake;
+mod http;
+mod interrupt;
+mod ledger;
+mod process;
+mod progress;
+mod report;
+mod scenario;
+mod server;
+mod stats;
+
+pub use bare::run as bare_epoll;
+pub use cli::run;
