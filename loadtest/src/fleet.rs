@@ -229,7 +229,10 @@ impl Fleet {
                 }
                 frame::CLOSE => {
                     let code = payload.first_chunk().map_or(1005, |code| u16::from_be_bytes(*code));
-                    return Err(Fault::wrong(format!("the server closed member {member} with {code}")));
+                    let text = String::from_utf8_lossy(payload.get(2..).unwrap_or_default());
+                    return Err(Fault::wrong(format!(
+                        "the server closed member {member} with {code}: {text}"
+                    )));
                 }
                 _ => {}
             }

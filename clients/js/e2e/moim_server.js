@@ -11,6 +11,7 @@ import { join } from 'node:path';
 const START_MS = 30_000;
 /** Longer than the server's own bound for a drain. */
 const STOP_MS = 40_000;
+const ANSWER_MS = 20_000;
 /** Below the range from which the kernel takes ports for outgoing connections: one that is free stays so for a restart. */
 const [PORT_FIRST, PORT_LAST] = [10_000, 32_000];
 const PORT_TRIES = 20;
@@ -18,7 +19,7 @@ const PORT_TRIES = 20;
 /** What a test cannot do without. @param {string} name */
 export function needed(name) {
   const value = process.env[name];
-  if (!value) throw new Error(`${name} is not set; \`cargo xtask test --only e2e\` sets it, or see clients/js/README.md`);
+  if (!value) throw new Error(`${name} is not set; \`cargo xtask test e2e\` sets it, or see clients/js/README.md`);
   return value;
 }
 
@@ -127,6 +128,7 @@ export class MoimServer {
       method: 'POST',
       headers: { 'Content-Type': 'application/json' },
       body: JSON.stringify({ username, content }),
+      signal: AbortSignal.timeout(ANSWER_MS),
     });
     if (answer.status !== 201) throw new Error(`${answer.status} ${await answer.text()}`);
     return answer.json();
@@ -139,7 +141,7 @@ export class MoimServer {
     for (;;) {
       const after = all.at(-1)?.seq ?? 0;
       const address = `${this.origin}/api/v1/rooms/${encodeURIComponent(room)}/messages?after=${after}&limit=100`;
-      const page = await (await fetch(address)).json();
+      const page = await (await fetch(address, { signal: AbortSignal.timeout(ANSWER_MS) })).json();
       if (!page.messages || page.complete === false) throw new Error(`no whole page: ${JSON.stringify(page)}`);
       if (page.messages.length === 0) return all;
       all.push(...page.messages);

@@ -26,7 +26,7 @@ const PATIENCE_MS = 20_000;
  * by itself, whenever the address changes.
  */
 const REFUSED_DIAL =
-  /^WebSocket connection to 'ws:.*' failed: |^Failed to load resource: net::ERR_CONNECTION_[A-Z]+ .*icon\.svg\)$/;
+  /^WebSocket connection to 'ws:.*' failed: |^Failed to load resource: .*icon\.svg\)$/;
 
 export class People {
   #browser;

@@ -8,6 +8,8 @@ import { Watchdog } from './watchdog.js';
 
 /** @import { Environment, Socket } from './environment.js' */
 
+/** The `readyState` of a WebSocket that takes frames. */
+const SOCKET_OPEN = 1;
 /** From dialling to `joined`. */
 export const JOIN_TIMEOUT_MS = 15_000;
 /** A connection that lived this long was a good one: the next fault is a first one again. */
@@ -89,7 +91,8 @@ export class Connection {
    * @returns {boolean} whether there was a connection to put it on
    */
   send(frame) {
-    if (this.state !== 'open' || !this.#socket) return false;
+    // While a socket closes a browser takes frames, drops them and complains on the console.
+    if (this.state !== 'open' || this.#socket?.readyState !== SOCKET_OPEN) return false;
     try {
       this.#socket.send(JSON.stringify(frame));
       return true;

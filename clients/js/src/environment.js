@@ -4,6 +4,7 @@
 /**
  * The part of a browser's WebSocket that is used.
  * @typedef {object} Socket
+ * @property {number} readyState
  * @property {(text: string) => void} send
  * @property {(code?: number, reason?: string) => void} close
  * @property {((event: any) => void) | null} onmessage

@@ -100,6 +100,18 @@ test('a full server is left alone as long as it asks', () => {
   assert.equal(run.events('state').at(-1).retryInMs, 7250);
 });
 
+test('nothing is put on a socket that is closing; it goes on the next one', () => {
+  const run = start().enter(1);
+  const closing = run.socket;
+  closing.readyState = 2;
+  void run.client.send('too late for this one');
+  run.client.typing(true);
+  assert.deepEqual(closing.sent, []);
+  run.reconnect(1012);
+  run.socket.deliver(joined(1));
+  assert.deepEqual(run.socket.contents, ['too late for this one']);
+});
+
 test('network back or page looked at: a pause of our own ends at once', () => {
   const run = start();
   run.client.connect();

@@ -64,6 +64,8 @@ export class FakeSocket {
   /** @type {any[]} frames from the client */
   sent = [];
   closedByClient = false;
+  /** Open; 2: closing, which a client may see before `onclose`. */
+  readyState = 1;
   /** @type {((event: any) => void) | null} */
   onmessage = null;
   /** @type {((event: any) => void) | null} */

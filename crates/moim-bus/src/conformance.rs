@@ -1,8 +1,9 @@
 //! The suite that every [`Bus`] with its [`WriteAhead`] must pass: each case is one sentence of the traits.
 //! Not here: what only one implementation promises (bounds, when an event is relayed, faults: beside that implementation).
 //!
-//! Cases use fresh rooms, so that they may run at once and again on servers that are shared. The writer that drains the
-//! log, and the store behind it, are the suite's own ([`Rows`]); it panics when a number is used for two messages.
+//! The writer that drains the log, and the store behind it, are the suite's own ([`Rows`]). It takes whatever is in the
+//! log, so each case needs a log of its own: a server, or a part of one, that no other case uses. The rows panic when a
+//! number is used for two messages.
 
 mod duplicates;
 mod log;
@@ -44,7 +45,8 @@ pub struct Subject {
 
 /// Makes a `#[tokio::test]` of every case. The argument is an expression, evaluated once a case and free to await, that
 /// gives an `AsyncFn(Arc<Rows>) -> Subject`: a node that reads rooms it does not know from these rows. A case calls it
-/// again for a restart: the second node finds what the first left in its servers, and is never there together with it.
+/// again for a restart: the second node finds what the first left in the case's servers, and is never there together with
+/// it.
 /// `moim_bus::bus_suite!(in_process);`, `moim_bus::bus_suite!(over_redis().await);`
 #[macro_export]
 macro_rules! bus_suite {

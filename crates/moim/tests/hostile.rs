@@ -330,7 +330,12 @@ async fn one_who_asks_and_never_reads_is_ended() {
     talk(&server, "r", 60, Duration::ZERO).await;
     let mut asker = Client::slow(&server, "/chat/r?username=asker", Some("moim.v1")).await;
     let page = json!({"type": "history", "limit": 100}).to_string();
-    let asking = async { while asker.socket.send(Message::text(page.clone())).await.is_ok() {} };
+    // Not so fast that it is a flood.
+    let asking = async {
+        while asker.socket.send(Message::text(page.clone())).await.is_ok() {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
     within("the end of its patience", asking).await;
     server.closed_reaches("slow_reader", 1.0).await;
     bystanders.chatted_on(&server, LARGE_ANSWERS_BYTES_MAX + LARGE_TALK_BYTES_MAX).await;

@@ -21,6 +21,7 @@ use crate::{
 };
 
 const BYTES_PER_CONNECTION_MOST: f64 = 8192.0;
+const GROWTH_MOST: f64 = 1.1;
 /// Members of a room when the number of rooms is not named.
 const MEMBERS_PER_ROOM: usize = 100;
 /// Handshakes on their way.
@@ -47,41 +48,73 @@ pub(crate) struct IdleArgs {
     quick: bool,
 }
 
+/// Memory at the moments that matter.
+struct Moments {
+    before: Memory,
+    quiet: Memory,
+    /// After the first heartbeat, if it was waited for.
+    beaten: Option<Memory>,
+    left: Memory,
+    /// As many members again: what was kept must be used again.
+    again: Memory,
+}
+
 pub(crate) fn run(args: &IdleArgs, common: &Common) -> Result<Report, Fault> {
     let members = args.members as usize;
     let rooms = args.rooms.map_or(members.div_ceil(MEMBERS_PER_ROOM), |rooms| rooms as usize);
     let server = Server::moim(common.server.as_deref())?;
+    let memory = || Memory::of(server.pid());
     let mut fleet = Fleet::new()?;
     fleet.until_quiet(QUIET, &mut Deaf)?;
-    let before = Memory::of(server.pid())?;
+    let before = memory()?;
 
     let bar = progress::bar("opening", members);
-    let requests = (0..members).map(|member| {
-        let room = format!("idle-{}", member % rooms);
-        handshake::request(server.public, &room, &format!("m{member}"), args.profile.into())
-    });
     let opened = Instant::now();
-    open_all(&mut fleet, server.public, requests, AT_ONCE, &mut Deaf, |open| bar.set_position(open as u64))?;
+    open(&server, &mut fleet, args, rooms, &bar)?;
     let open_seconds = opened.elapsed().as_secs_f64();
     fleet.until_quiet(QUIET, &mut Deaf)?;
-    let quiet = Memory::of(server.pid())?;
-    let mut idle = quiet;
+    let (quiet, mut beaten) = (memory()?, None);
     if !args.quick {
         wait(&mut fleet, &bar, "idle, with a heartbeat", HEARTBEAT.saturating_sub(opened.elapsed()))?;
         fleet.until_quiet(QUIET, &mut Deaf)?;
-        idle = Memory::of(server.pid())?;
+        beaten = Some(memory()?);
     }
-    let inside = open_connections(&server)?;
-    if inside != members {
-        return Err(Fault::wrong(format!("{members} members are open, and the server says {inside}")));
-    }
+    check_open(&server, members)?;
 
     fleet.close_all();
     until_gone(&server)?;
     wait(&mut fleet, &bar, "closed", AFTER_CLOSE)?;
-    let after = Memory::of(server.pid())?;
+    let left = memory()?;
+
+    bar.set_message("opening again");
+    open(&server, &mut fleet, args, rooms, &bar)?;
+    fleet.until_quiet(QUIET, &mut Deaf)?;
+    check_open(&server, members)?;
+    let moments = Moments { before, quiet, beaten, left, again: memory()? };
     bar.finish_and_clear();
-    Ok(report(members, rooms, open_seconds, [before, quiet, idle, after]))
+    Ok(report(members, rooms, open_seconds, &moments))
+}
+
+fn open(
+    server: &Server,
+    fleet: &mut Fleet,
+    args: &IdleArgs,
+    rooms: usize,
+    bar: &ProgressBar,
+) -> Result<(), Fault> {
+    let requests = (0..args.members as usize).map(|member| {
+        let room = format!("idle-{}", member % rooms);
+        handshake::request(server.public, &room, &format!("m{member}"), args.profile.into())
+    });
+    open_all(fleet, server.public, requests, AT_ONCE, &mut Deaf, |open| bar.set_position(open as u64))
+}
+
+fn check_open(server: &Server, members: usize) -> Result<(), Fault> {
+    let inside = open_connections(server)?;
+    if inside == members {
+        return Ok(());
+    }
+    Err(Fault::wrong(format!("{members} members are open, and the server says {inside}")))
 }
 
 fn wait(fleet: &mut Fleet, bar: &ProgressBar, what: &'static str, time: Duration) -> Result<(), Fault> {
@@ -111,35 +144,37 @@ fn until_gone(server: &Server) -> Result<(), Fault> {
     Ok(())
 }
 
-fn report(members: usize, rooms: usize, open_seconds: f64, memory: [Memory; 4]) -> Report {
-    let [before, quiet, idle, after] = memory;
-    let each = |memory: Memory| (memory.rss as f64 - before.rss as f64) / members as f64;
-    let kept = after.rss as f64 - before.rss as f64;
-    let returned = (idle.rss as f64 - after.rss as f64) / (idle.rss as f64 - before.rss as f64);
+fn report(members: usize, rooms: usize, open_seconds: f64, moments: &Moments) -> Report {
+    let Moments { before, quiet, beaten, left, again } = *moments;
+    let idle = beaten.unwrap_or(quiet);
+    let grown = |memory: Memory| memory.rss as f64 - before.rss as f64;
+    let each = |memory: Memory| grown(memory) / members as f64;
+    let returned = 1.0 - grown(left) / grown(idle);
     let row = |name: &str, value: String| (name.to_owned(), value);
-    let rows = vec![
+    let resident = |name: &str, memory: Memory| {
+        row(name, format!("{}, {} a connection", bytes(memory.rss as f64), bytes(each(memory))))
+    };
+    let mut rows = vec![
         row("members", format!("{members} in {rooms} rooms, opened in {open_seconds:.1} s")),
         row("resident before", bytes(before.rss as f64)),
-        row(
-            "resident when quiet",
-            format!("{}, {} a connection", bytes(quiet.rss as f64), bytes(each(quiet))),
-        ),
-        row(
-            "resident after a heartbeat",
-            format!("{}, {} a connection", bytes(idle.rss as f64), bytes(each(idle))),
-        ),
-        row("  anonymous part", bytes(idle.anonymous as f64)),
-        row(
-            "resident after all left",
-            format!("{}: {} kept, {:.0} % returned", bytes(after.rss as f64), bytes(kept), returned * 100.0),
-        ),
+        resident("resident when quiet", quiet),
     ];
+    rows.extend(beaten.map(|memory| resident("resident after a heartbeat", memory)));
+    rows.push(row(
+        "resident after all left",
+        format!("{}: {:.0} % returned", bytes(left.rss as f64), returned * 100.0),
+    ));
+    rows.push(resident("resident when all are back", again));
     let figures = json!({
         "members": members, "rooms": rooms, "openSeconds": open_seconds,
-        "before": before, "quiet": quiet, "idle": idle, "afterClose": after,
+        "before": before, "quiet": quiet, "afterHeartbeat": beaten, "afterClose": left, "again": again,
         "bytesPerConnectionQuiet": each(quiet), "bytesPerConnection": each(idle),
-        "keptBytes": kept, "returnedShare": returned,
+        "bytesPerConnectionAgain": each(again), "returnedShare": returned,
     });
-    let aims = vec![Aim::at_most("bytes a connection", each(idle), BYTES_PER_CONNECTION_MOST)];
+    let aims = vec![
+        Aim::at_most("bytes a connection", each(idle), BYTES_PER_CONNECTION_MOST),
+        // What was kept and not used again would be a leak.
+        Aim::at_most("growth of a second time over the first", grown(again) / grown(idle), GROWTH_MOST),
+    ];
     Report { scenario: "idle", rows, figures, aims }
 }

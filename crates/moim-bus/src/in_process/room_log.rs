@@ -368,6 +368,19 @@ mod tests {
     }
 
     #[test]
+    fn a_forgotten_send_that_is_sent_again_is_remembered_once() {
+        let mut log = log();
+        let kept = ANSWER_KEPT.as_micros() as u64;
+        assert!(send(&mut log, "a", Some("c"), 0).is_some());
+        assert!(send(&mut log, "a", Some("c"), 1).is_none());
+        assert!(send(&mut log, "b", Some("d"), kept - 1).is_some());
+        // Looked at, and found to have been tried again: now it stands behind the other.
+        log.expire(Timestamp { micros: kept });
+        assert!(send(&mut log, "a", Some("c"), kept + 1).is_some());
+        assert_eq!((log.answers.len(), log.expiry.len()), (2, 2));
+    }
+
+    #[test]
     fn tries_that_wait_are_bounded_and_those_given_up_do_not_count() {
         let mut log = log();
         let tries: Vec<_> =

@@ -162,16 +162,23 @@ async fn closed_while_a_room_is_read_still_stores_what_was_taken() {
 #[tokio::test]
 async fn closed_while_a_room_that_cannot_be_read_is_read_ends() {
     let rows = Rows::new();
-    let node = node(&rows, kept()).await;
-    let room = room("closed-unreadable");
+    let (sink, _relayed) = RelaySink::new(1);
+    let (bus, driver) = InProcessBus::new(InProcessConfig::new(NodeId(1), kept()), sink, rows.clone());
+    let driver = tokio::spawn(driver.run());
     rows.set_unreadable(true);
     rows.set_seeds_fail(true);
-    let answer = node.publish(draft(&room, "말"));
-    node.bus.close();
+    let answer = bus.publish(draft(&room("closed-unreadable"), "말"));
+    let reader = tokio::spawn({
+        let bus = bus.clone();
+        async move { bus.read(1, 1).await }
+    });
+    bus.close();
     sleep(Duration::from_millis(50)).await;
+    assert!(!reader.is_finished(), "what was taken may still come");
     rows.set_unreadable(false);
     assert!(matches!(timeout(SOON, answer).await.expect("an answer"), Err(BusError::Unavailable(_))));
-    node.stop().await;
+    assert!(timeout(SOON, reader).await.expect("the end").unwrap().is_none());
+    driver.abort();
 }
 
 #[tokio::test]

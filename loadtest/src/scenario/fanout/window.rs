@@ -30,8 +30,9 @@ const SENDER: usize = 0;
 const ERROR: &[u8] = b"{\"type\":\"error\"";
 /// From the start of a window to its first send.
 const LEAD: Duration = Duration::from_millis(50);
-/// After the last send everything must be heard within it.
-const TAIL: Duration = Duration::from_secs(20);
+/// After the last send everything must be heard within it. Long, for machines that do other things as well: what is late is
+/// seen in the delays, and only what never comes is a fault.
+const TAIL: Duration = Duration::from_secs(120);
 /// The joins' notices are merged by the second: after two of them all is told.
 const QUIET: Duration = Duration::from_secs(2);
 
