@@ -19,7 +19,7 @@ const PORT_TRIES = 20;
 /** What a test cannot do without. @param {string} name */
 export function needed(name) {
   const value = process.env[name];
-  if (!value) throw new Error(`${name} is not set; \`cargo xtask test e2e\` sets it, or see clients/js/README.md`);
+  if (!value) throw new Error(`${name} is not set; \`cargo xtask test --only e2e\` sets it, or see clients/js/README.md`);
   return value;
 }
 

@@ -287,7 +287,7 @@ async fn refused_joins_leave_the_socket_open() {
 }
 
 #[tokio::test]
-async fn handshakes_that_cannot_be_are_refused_over_http() {
+async fn joins_that_cannot_be_are_refused_in_words() {
     let server = Server::start().await;
     let upgrade = [
         ("Connection", "Upgrade"),
@@ -304,7 +304,11 @@ async fn handshakes_that_cannot_be_are_refused_over_http() {
         ("/chat/a?since=x".to_owned(), "cursor_invalid"),
         ("/chat/a?since=9007199254740992".to_owned(), "cursor_invalid"),
     ] {
-        get_with(server.public, &path, &upgrade).await.assert_error(400, code);
+        // A browser cannot read why a handshake failed, so v1 is told in a frame; plain has no frame for it.
+        let mut refused = Client::at(&server, &path, Some("moim.v1")).await;
+        refused.expect_error(code).await;
+        refused.expect_close(4001).await;
+        get_with(server.public, &path, &upgrade[..4]).await.assert_error(400, code);
     }
     // `/ws` is v1 only; without an upgrade there is nothing at either.
     get_with(server.public, "/ws", &upgrade[..4]).await.assert_error(400, "handshake_invalid");

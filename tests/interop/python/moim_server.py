@@ -31,7 +31,7 @@ class MoimServer:
     async def start(cls) -> "MoimServer":
         binary = os.environ.get("MOIM_BIN")
         if not binary:
-            raise RuntimeError("MOIM_BIN is not set; `cargo xtask test interop` sets it")
+            raise RuntimeError("MOIM_BIN is not set; `cargo xtask test --only interop` sets it")
         server = cls(binary)
         for attempt in range(1, PORT_TRIES + 1):
             try:

@@ -8,8 +8,11 @@ use axum::{
     http::HeaderMap,
     response::{IntoResponse, Response},
 };
-use moim_core::Route;
-use moim_protocol::{ErrorCode, JoinQuery, Language, Profile, RoomId, UserName, decode_segment};
+use moim_core::{Outgoing, Route};
+use moim_protocol::{
+    CloseReason, ErrorCode, ErrorFrame, JoinQuery, Language, Profile, RoomId, ServerFrame, UserName,
+    decode_segment,
+};
 
 use super::answer::{Fault, language_of};
 use crate::{
@@ -19,6 +22,7 @@ use crate::{
     handshake::{self, Upgrading},
     session_task,
     shared::Shared,
+    socket::Ending,
 };
 
 /// One room, named by the URL.
@@ -34,9 +38,8 @@ pub(super) async fn many_rooms(State(shared): State<Arc<Shared>>, request: Reque
 
 fn route_of(shared: &Shared, path: &str, query: &str) -> Result<Route, ErrorCode> {
     let limits = &shared.config.limits;
-    let segment = path.strip_prefix("/chat").unwrap_or("").trim_start_matches('/');
-    let room = RoomId::from_client(&decode_segment(segment)?, limits.room_name_chars_max)
-        .map_err(|_| ErrorCode::RoomInvalid)?;
+    let name = room_named(path).ok_or(ErrorCode::RoomInvalid)?;
+    let room = RoomId::from_client(&name, limits.room_name_chars_max).map_err(|_| ErrorCode::RoomInvalid)?;
     let JoinQuery { username, cursor } = JoinQuery::parse(query)?;
     let username = UserName::from_client(&username, limits.username_chars_max)
         .map_err(|_| ErrorCode::UsernameInvalid)?;
@@ -69,15 +72,31 @@ fn try_open(
     if *shared.phase.borrow() >= DrainPhase::ClosingInBatches {
         return Err(ErrorCode::Draining);
     }
+    let path = request.uri().path().to_owned();
     let peer = request.extensions().get::<Peer>().cloned().ok_or(ErrorCode::Internal)?;
     let place = place_of(shared, &peer, request.headers())?;
     let (response, upgrading) = handshake::answer(request)?;
     if only.is_some_and(|only| only != upgrading.profile) {
         return Err(ErrorCode::HandshakeInvalid);
     }
-    let task = run(shared.clone(), upgrading, route?, language, (peer, place));
-    shared.spawner.spawn(task);
+    match (route, upgrading.profile) {
+        (Ok(route), _) => {
+            shared.spawner.spawn(run(shared.clone(), upgrading, route, language, (peer, place)));
+        }
+        // A browser cannot see why a handshake was refused, so v1 is told in words: `error`, then the close.
+        (Err(code), Profile::V1) => {
+            shared.metrics.refused[code].inc();
+            let room = room_named(&path);
+            shared.spawner.spawn(refuse(shared.clone(), upgrading, language, code, room, (peer, place)));
+        }
+        (Err(code), Profile::Plain) => return Err(code),
+    }
     Ok(response)
+}
+
+/// The room as the URL names it, if that can be read at all.
+fn room_named(path: &str) -> Option<String> {
+    decode_segment(path.strip_prefix("/chat").unwrap_or("").trim_start_matches('/')).ok()
 }
 
 /// The client's place under the bound for its address, when a proxy forwards it.
@@ -107,6 +126,26 @@ async fn run(
     }
     drop(places);
 }
+
+/// A join that cannot be: told why, and closed.
+async fn refuse(
+    shared: Arc<Shared>,
+    upgrading: Upgrading,
+    language: Language,
+    code: ErrorCode,
+    room: Option<String>,
+    places: (Peer, Admission),
+) {
+    let (number, options) = (shared.connections.next_number(), shared.socket_options(upgrading.profile));
+    if let Some(socket) = upgrading.open(number, &options).await {
+        let room = room.as_deref();
+        let error = ErrorFrame { code, language, room, client_id: None, retry_after_ms: None };
+        socket.connection().send(&Outgoing::answer(&ServerFrame::Error(error)));
+        socket.finish(Ending::ByUs(CloseReason::JoinRefused)).await;
+    }
+    drop(places);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
