@@ -102,6 +102,10 @@ pub enum StoreError {
     /// It cannot be reached, is too slow, or is at its bound. The same call later may succeed.
     #[error("the store is away: {0}")]
     Unavailable(String),
+    /// It will never take one of these rows, because of what the row is, not of how the store is. Alone in a call, that
+    /// row is a dead letter; among others, each must be tried alone.
+    #[error("the store refuses a row: {0}")]
+    Refused(String),
     /// It can do nothing more until the process starts again: closed, or its files are broken.
     #[error("the store is broken: {0}")]
     Broken(String),
@@ -112,6 +116,8 @@ pub enum StoreError {
 pub enum Retry {
     /// The same call again, not before this long.
     After(Duration),
+    /// The same rows one by one, and without the one that is refused alone.
+    OneByOne,
     /// Nothing helps but a restart.
     Never,
 }
@@ -122,6 +128,7 @@ impl StoreError {
     pub fn retry(&self) -> Retry {
         match self {
             Self::Unavailable(_) => Retry::After(Duration::from_millis(500)),
+            Self::Refused(_) => Retry::OneByOne,
             Self::Broken(_) => Retry::Never,
         }
     }

@@ -24,6 +24,7 @@ const ONE_CLIENT_BYTES_MAX: usize = 24 * MIB;
 /// there without any hostile client.
 const LARGE_TALK_BYTES_MAX: usize = 48 * MIB;
 
+const LARGE_BYTES: usize = 128 * 1024;
 /// What answers larger than an outbox may hold over the whole node (`budget.rs` of the gateway).
 const LARGE_ANSWERS_BYTES_MAX: usize = 256 * MIB;
 
@@ -85,16 +86,15 @@ async fn close_code(stream: &mut TcpStream) -> Option<u16> {
     Some(u16::from_be_bytes([*bytes.get(at + 2)?, *bytes.get(at + 3)?]))
 }
 
-/// Somebody talks in large messages until told otherwise; everyone in the room who reads gets all of it.
-async fn talk(server: &Server, room: &str, messages: usize, pause: Duration) {
+/// Somebody says so many messages of so many bytes; everyone in the room who reads gets all of it.
+async fn talk(server: &Server, room: &str, messages: usize, bytes: usize) {
     let mut talker = Client::v1_joined(server, room, "talker").await;
     let mut listener = Client::v1_joined(server, room, "listener").await;
-    let content = "a".repeat(128 * 1024);
+    let content = "a".repeat(bytes);
     for _ in 0..messages {
         talker.say(&content).await;
         let said = talker.skip_to("message").await;
         assert_eq!(listener.skip_to("message").await, said, "the others hear it, each once and in order");
-        sleep(pause).await;
     }
 }
 
@@ -106,7 +106,7 @@ async fn a_reader_that_never_reads_is_dropped() {
         let _stalled = Client::slow(&server, "/chat/r?username=stalled", subprotocol).await;
         server.metric_reaches("moim_joins_total", 3.0).await;
         // 12 MiB and more: the kernel's buffers, the outbox, and then some.
-        talk(&server, "r", 100, Duration::ZERO).await;
+        talk(&server, "r", 100, LARGE_BYTES).await;
         server.closed_reaches("slow_reader", 1.0).await;
         until("its place to be free", async || {
             (get(server.public, "/api/v1/rooms/r").await.json()["userCount"] == 0).then_some(())
@@ -116,24 +116,25 @@ async fn a_reader_that_never_reads_is_dropped() {
     }
 }
 
+/// Its bound is in bytes, not only in time.
 #[tokio::test]
 async fn a_reader_that_drips_costs_no_more_than_its_outbox() {
-    let server = Server::start_with(&[("limits.stalled_reader_seconds", "2")]).await;
+    let server = Server::start_with(&[("limits.stalled_reader_seconds", "3600")]).await;
     let bystanders = Bystanders::start(&server).await;
-    let mut drip = raw_socket(&server, "r").await;
+    let never = Client::slow(&server, "/chat/r?username=never", Some("moim.v1")).await;
+    let mut drip = Client::slow(&server, "/chat/r?username=drip", Some("moim.v1")).await.into_stream();
     let dripping = tokio::spawn(async move {
         // A byte now and then, for as long as the server bears it.
-        let mut bytes = 0;
-        while within("a drop", drip.read_u8()).await.is_ok() {
-            bytes += 1;
+        while drip.read_u8().await.is_ok() {
             sleep(Duration::from_millis(20)).await;
         }
-        bytes
     });
-    talk(&server, "r", 100, Duration::ZERO).await;
-    server.closed_reaches("slow_reader", 1.0).await;
+    server.metric_reaches("moim_joins_total", 4.0).await;
+    talk(&server, "r", 100, 1_000_000).await;
+    assert!(!dripping.is_finished(), "it may read as slowly as it likes");
+    bystanders.chatted_on(&server, LARGE_TALK_BYTES_MAX + 2 * ONE_CLIENT_BYTES_MAX).await;
     dripping.abort();
-    bystanders.chatted_on(&server, LARGE_TALK_BYTES_MAX + ONE_CLIENT_BYTES_MAX).await;
+    drop(never);
 }
 
 #[tokio::test]
@@ -322,21 +323,24 @@ async fn deep_json_is_an_error_and_no_more() {
     bystanders.chatted_on(&server, ONE_CLIENT_BYTES_MAX).await;
 }
 
-/// Answers that are asked for and never read.
+/// Answers that are asked for and never read, as many as there may be at once.
 #[tokio::test]
-async fn one_who_asks_and_never_reads_is_ended() {
-    let server = Server::start_with(&[("limits.stalled_reader_seconds", "2")]).await;
+async fn some_who_ask_for_much_and_never_read_are_ended() {
+    const ASKERS: usize = 10;
+    let server = Server::start().await;
     let bystanders = Bystanders::start(&server).await;
-    talk(&server, "r", 60, Duration::ZERO).await;
-    let mut asker = Client::slow(&server, "/chat/r?username=asker", Some("moim.v1")).await;
+    // More than the ring of recent messages holds, so that pages come from the store.
+    talk(&server, "r", 60, LARGE_BYTES).await;
     let page = json!({"type": "history", "limit": 100}).to_string();
-    // Not so fast that it is a flood.
-    let asking = async {
-        while asker.socket.send(Message::text(page.clone())).await.is_ok() {
-            sleep(Duration::from_millis(20)).await;
+    let asking = (0..ASKERS).map(|_| async {
+        let mut asker = Client::slow(&server, "/chat/r?username=asker", Some("moim.v1")).await;
+        for _ in 0..90 {
+            drop(asker.socket.feed(Message::text(page.clone())).await);
         }
-    };
-    within("the end of its patience", asking).await;
-    server.closed_reaches("slow_reader", 1.0).await;
+        drop(asker.socket.flush().await);
+        asker
+    });
+    let _askers = join_all(asking).await;
+    server.closed_reaches("slow_reader", ASKERS as f64).await;
     bystanders.chatted_on(&server, LARGE_ANSWERS_BYTES_MAX + LARGE_TALK_BYTES_MAX).await;
 }

@@ -5,6 +5,7 @@
 
 mod harness;
 
+use futures_util::future::join_all;
 use harness::{Client, Server};
 use serde_json::{Value, json};
 
@@ -91,38 +92,44 @@ async fn too_much_is_not_replayed() {
     }
 }
 
-/// A room that never stops talking, sends everything twice, and a member whose connection breaks again and again.
-#[tokio::test]
-async fn a_member_that_breaks_off_all_the_time_sees_everything_once() {
-    const MESSAGES: u64 = 1500;
-    const BREAKS: u64 = 40;
-    let server = Server::start_with(&[UNLIMITED]).await;
-    let mut talker = Client::v1_joined(&server, "r", "talker").await;
-    let talking = tokio::spawn(async move {
-        let mut said = Vec::new();
-        for number in 0..MESSAGES {
-            // A few are always on their way, and each is sent twice.
-            for _ in 0..2 {
-                talker.say_as(&format!("c{number}"), &format!("말 {number}")).await;
-            }
-            while (said.len() as u64) + 16 < number {
-                said.push(talker.skip_to("message").await);
-            }
+const MESSAGES: u64 = 3000;
+const MEMBERS: usize = 6;
+/// What a member hears before its connection breaks.
+const STAY: u64 = 15;
+
+/// Says everything twice, with a few always on their way.
+async fn talk(mut talker: Client) -> Vec<Value> {
+    let mut said = Vec::new();
+    for number in 0..MESSAGES {
+        for _ in 0..2 {
+            talker.say_as(&format!("c{number}"), &format!("말 {number}")).await;
         }
-        while (said.len() as u64) < MESSAGES {
+        while (said.len() as u64) + 16 < number {
             said.push(talker.skip_to("message").await);
         }
-        said
-    });
+    }
+    while (said.len() as u64) < MESSAGES {
+        said.push(talker.skip_to("message").await);
+    }
+    said
+}
+
+/// Comes back again and again; answers with what it saw, and how many of it live. One who forgets everything each time has
+/// much to be told, so that more is said while it is let in.
+async fn break_off_all_the_time(server: &Server, forgets: bool) -> (Vec<Value>, u64) {
     let mut seen: Vec<Value> = Vec::new();
-    let (mut breaks, mut live) = (0, 0);
+    let mut live = 0;
     while (seen.len() as u64) < MESSAGES {
+        if forgets {
+            seen.clear();
+        }
         let since = seen.len();
         let epoch = seen.last().map_or("", |last| last["epoch"].as_str().unwrap());
-        let (mut client, joined) = come_back(&server, &format!("&since={since}&epoch={epoch}")).await;
+        let (mut client, joined) = come_back(server, &format!("&since={since}&epoch={epoch}")).await;
         assert_eq!(joined["recovered"], true);
-        let stay = MESSAGES.min(seen.len() as u64 + MESSAGES / BREAKS);
-        while (seen.len() as u64) < stay {
+        // It stays until it has heard a few that were said after it came.
+        let head = joined["seq"].as_u64().unwrap();
+        while (seen.len() as u64) < MESSAGES.min(head + STAY) {
             let frame = client.frame().await;
             if frame["type"] == "system" {
                 continue;
@@ -130,11 +137,23 @@ async fn a_member_that_breaks_off_all_the_time_sees_everything_once() {
             let at = (frame["type"].as_str(), frame["seq"].as_u64(), frame["prev"].as_u64());
             let before = seen.len() as u64;
             assert_eq!(at, (Some("message"), Some(before + 1), Some(before)));
-            live += u64::from(joined["seq"].as_u64() <= Some(before));
+            live += u64::from(head <= before);
             seen.push(frame);
         }
-        breaks += 1;
     }
-    assert_eq!(talking.await.unwrap(), seen);
-    assert!(breaks >= BREAKS && live > 0, "{breaks} breaks, {live} live messages: this shows too little");
+    (seen, live)
+}
+
+/// A room that never stops talking, and members whose connections break again and again.
+#[tokio::test]
+async fn members_that_break_off_all_the_time_see_everything_once() {
+    let roomy = [("limits.resume_messages_max", "100000"), ("limits.outbox_bytes_max", "67108864")];
+    let server = Server::start_with(&[UNLIMITED, roomy[0], roomy[1]]).await;
+    let talker = Client::v1_joined(&server, "r", "talker").await;
+    let members = join_all((0..MEMBERS).map(|member| break_off_all_the_time(&server, member % 2 == 0)));
+    let (said, members) = tokio::join!(talk(talker), members);
+    for (seen, live) in members {
+        assert!(seen == said, "{} of {} messages", seen.len(), said.len());
+        assert!(live > 0, "nothing live: this shows too little");
+    }
 }

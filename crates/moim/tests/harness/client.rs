@@ -87,6 +87,11 @@ impl Client {
         Self::over(stream, path, subprotocol).await.unwrap()
     }
 
+    /// Its bare stream, of which nothing was read yet but the handshake.
+    pub(crate) fn into_stream(self) -> TcpStream {
+        self.socket.into_inner()
+    }
+
     async fn over(stream: TcpStream, path: &str, subprotocol: Option<&str>) -> Result<Self, Error> {
         stream.set_nodelay(true)?;
         let address = stream.peer_addr()?;
