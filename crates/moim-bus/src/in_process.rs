@@ -12,7 +12,7 @@ mod rooms;
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 pub use driver::InProcessDriver;
@@ -32,8 +32,8 @@ use tokio::sync::{
 };
 
 use crate::{
-    Bus, BusError, BusHealth, Draft, Receipt, RelaySink, Relayed, Ring, Seed, SeedError, SeedSource,
-    WriteAhead,
+    Bus, BusError, BusHealth, Draft, Here, Receipt, RelaySink, Relayed, Ring, Seed, SeedError, SeedSource,
+    StoreState, WriteAhead,
 };
 
 /// Messages that wait for the store, or for their room to be read. Full: `overloaded` to senders.
@@ -49,6 +49,9 @@ pub const ROOMS_MAX: usize = 65_536;
 const SIGNALS_MAX: usize = 65_536;
 /// Sends that wait for one room to be read. Full: `overloaded`.
 pub const SEED_DRAFTS_MAX: usize = 1024;
+
+/// What a sender that asks for `stored` is told to wait for where that is never given.
+const STORED_RETRY: Duration = Duration::from_secs(60);
 
 /// Where the bus gets its time.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -108,7 +111,7 @@ impl InProcessConfig {
 #[derive(Default)]
 struct State {
     rooms: Rooms,
-    counts: HashMap<RoomId, u64>,
+    here: HashMap<RoomId, Here>,
     log: VecDeque<Arc<Message>>,
     /// Drafts whose room is being read: taken, but not in the log yet.
     drafts: usize,
@@ -287,7 +290,9 @@ impl Bus for InProcessBus {
         let wanted = draft.level;
         self.take(Taken::new(draft, answer));
         let judge = move |receipt: Receipt| match wanted {
-            Some(AckLevel::Stored) if receipt.level < AckLevel::Stored => Err(BusError::StoreUnavailable),
+            Some(AckLevel::Stored) if receipt.level < AckLevel::Stored => {
+                Err(BusError::StoreUnavailable(STORED_RETRY))
+            }
             _ => Ok(receipt),
         };
         receiver.map(move |answer| answer.unwrap_or_else(|_| Err(stopped())).and_then(judge)).boxed()
@@ -297,12 +302,12 @@ impl Bus for InProcessBus {
         self.signal(room, RoomEvent::Typing(typing));
     }
 
-    fn presence(&self, room: &RoomId, count: u64, notice: Option<Notice>) {
+    fn presence(&self, room: &RoomId, here: Here, notice: Option<Notice>) {
         {
             let mut state = self.lock();
-            match count {
-                0 => state.counts.remove(room),
-                _ => state.counts.insert(room.clone(), count),
+            match here.count {
+                0 => state.here.remove(room),
+                _ => state.here.insert(room.clone(), here),
             };
         }
         if notice.is_some() {
@@ -338,9 +343,9 @@ impl Bus for InProcessBus {
         .boxed()
     }
 
-    fn user_count<'a>(&'a self, room: &'a RoomId) -> BoxFuture<'a, Result<u64, BusError>> {
-        let count = self.lock().counts.get(room).copied().unwrap_or(0);
-        future::ready(Ok(count)).boxed()
+    fn who<'a>(&'a self, room: &'a RoomId) -> BoxFuture<'a, Result<Here, BusError>> {
+        let here = self.lock().here.get(room).cloned().unwrap_or_default();
+        future::ready(Ok(here)).boxed()
     }
 
     fn health(&self) -> BusHealth {
@@ -375,9 +380,15 @@ impl WriteAhead for InProcessBus {
         .boxed()
     }
 
-    fn commit<'a>(&'a self, stored: &'a [Arc<Message>]) -> BoxFuture<'a, Result<(), BusError>> {
+    /// A dead letter was numbered, so it is shown like the others: the log has no hole.
+    fn commit<'a>(
+        &'a self,
+        first: &'a [Arc<Message>],
+        dead: &'a [(RoomId, Seq)],
+    ) -> BoxFuture<'a, Result<(), BusError>> {
         async move {
-            for message in stored {
+            for message in first {
+                let is_dead = dead.iter().any(|(room, seq)| *seq == message.seq && *room == message.room);
                 let relayed = {
                     let mut state = self.lock();
                     let same = state.log.front().is_some_and(|front| Arc::ptr_eq(front, message));
@@ -388,7 +399,7 @@ impl WriteAhead for InProcessBus {
                     }
                     state.log.pop_front();
                     state.log_bytes -= message.weight_bytes();
-                    state.rooms.change(&message.room, |log| log.commit(message));
+                    state.rooms.change(&message.room, |log| log.commit(message, is_dead));
                     state.rooms.is_subscribed(&message.room)
                 };
                 if relayed {
@@ -400,6 +411,9 @@ impl WriteAhead for InProcessBus {
         }
         .boxed()
     }
+
+    /// Senders wait for the store here, whatever its state.
+    fn report(&self, _store: StoreState) {}
 }
 
 /// At least one message, however large.

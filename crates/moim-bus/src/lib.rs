@@ -10,7 +10,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use moim_protocol::{
-    AckLevel, ClientId, Message, MessageId, NodeId, Notice, Position, RoomId, Seq, Timestamp, Typing,
+    AckLevel, ClientId, Epoch, Message, MessageId, NodeId, Notice, Position, RoomId, Seq, Timestamp, Typing,
     UserName,
 };
 
@@ -19,6 +19,7 @@ pub use in_process::{
     Numbering, ROOMS_MAX, SEED_DRAFTS_MAX,
 };
 pub use relay::{RELAY_QUEUE_MAX, RelaySink, Relayed};
+use tokio::sync::mpsc;
 
 /// Gives every room one log, and carries its events to the nodes that subscribed to it.
 ///
@@ -49,10 +50,10 @@ pub trait Bus: Send + Sync + 'static {
     /// (`conformance::signals_reach_subscribers_only`). At most once, in no order with messages; dropped under load.
     fn typing(&self, room: &RoomId, typing: Typing);
 
-    /// From now on this node has `count` connections in the room; `notice` is what members everywhere are told.
+    /// From now on these are in the room on this node; `notice` is what members everywhere are told.
     /// Counts are absolute, so a lost one is repaired by the next (`conformance::counts_are_absolute`). A notice is told at
     /// most once; it may be lost with the connection to the bus.
-    fn presence(&self, room: &RoomId, count: u64, notice: Option<Notice>);
+    fn presence(&self, room: &RoomId, here: Here, notice: Option<Notice>);
 
     /// Asks for the room's events on the sink given at start. When it answers `Ok`, every message whose number is above
     /// a head read after that is relayed (`conformance::subscribed_before_read_is_gapless`): in order, each at least once, but
@@ -78,11 +79,11 @@ pub trait Bus: Send + Sync + 'static {
     /// Safe: it only reads.
     fn ring<'a>(&'a self, room: &'a RoomId, rows_max: usize) -> BoxFuture<'a, Result<Ring, BusError>>;
 
-    /// Connections in the room over all live nodes.
+    /// Who is in the room over all live nodes (`conformance::counts_are_absolute`).
     ///
     /// # Cancel safety
     /// Safe: it only reads.
-    fn user_count<'a>(&'a self, room: &'a RoomId) -> BoxFuture<'a, Result<u64, BusError>>;
+    fn who<'a>(&'a self, room: &'a RoomId) -> BoxFuture<'a, Result<Here, BusError>>;
 
     /// Whether the bus takes publishes now: part of readiness.
     fn health(&self) -> BusHealth;
@@ -103,12 +104,35 @@ pub trait WriteAhead: Send + Sync + 'static {
     /// Safe: nothing is taken out.
     fn read(&self, rows_max: usize, bytes_max: usize) -> BoxFuture<'_, Option<Vec<Arc<Message>>>>;
 
-    /// These messages, the first ones of the log, are in the store: they leave the log, their senders get `stored`.
+    /// These messages, the first ones of the log, are done: they leave the log, their senders get `stored`. But for those
+    /// whose numbers are in `dead`, which the store refuses for good: their senders get [`BusError::Refused`]
+    /// (`conformance::a_dead_letter_is_refused`).
     ///
     /// # Cancel safety
     /// Dropping the future may leave the first ones committed and the others not; those come again. The last one that was
     /// committed may not be relayed.
-    fn commit<'a>(&'a self, stored: &'a [Arc<Message>]) -> BoxFuture<'a, Result<(), BusError>>;
+    fn commit<'a>(
+        &'a self,
+        first: &'a [Arc<Message>],
+        dead: &'a [(RoomId, Seq)],
+    ) -> BoxFuture<'a, Result<(), BusError>>;
+
+    /// What the writer last saw of the store. Whoever publishes goes by it: while it is away, `auto` is `wal` and an
+    /// explicit `stored` is [`BusError::StoreUnavailable`]. Cheap; may be called after every write.
+    fn report(&self, store: StoreState);
+}
+
+/// The logs that this node drains, as it comes to drain them: a bus over a network moves partitions between nodes. A log
+/// whose `read` answered `None` is gone; it may come again as another. The channel ends with the bus.
+pub type Logs = mpsc::Receiver<Arc<dyn WriteAhead>>;
+
+/// Whether the store takes what it is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreState {
+    /// The last write succeeded.
+    Here,
+    /// The last write failed, and is being tried again.
+    Away,
 }
 
 /// Where a bus reads a room it holds nothing of.
@@ -118,11 +142,23 @@ pub trait SeedSource: Send + Sync + 'static {
     /// # Cancel safety
     /// Safe: it only reads.
     fn seed(&self, room: RoomId) -> BoxFuture<'static, Result<Seed, SeedError>>;
+
+    /// The generation last recorded for a partition; `None`: it never had one.
+    ///
+    /// # Cancel safety
+    /// Safe: it only reads.
+    fn generation(&self, partition: u32) -> BoxFuture<'static, Result<Option<Epoch>, SeedError>>;
+
+    /// Records a partition's generation for good.
+    ///
+    /// # Cancel safety
+    /// Dropping the future may or may not record it.
+    fn set_generation(&self, partition: u32, epoch: Epoch) -> BoxFuture<'static, Result<(), SeedError>>;
 }
 
 /// The store could not be asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("cannot read the room from the store: {0}")]
+#[error("cannot ask the store: {0}")]
 pub struct SeedError(pub String);
 
 /// What the store knows of a room.
@@ -150,15 +186,32 @@ pub struct SeedAnswer {
 /// How long the same client id stays the same message, from its last try.
 pub const ANSWER_KEPT: Duration = Duration::from_secs(600);
 
-/// Tells contents of one client id apart. Not for anything that an attacker gains by a collision: it is the attacker's own
-/// content on both sides.
+/// Tells contents of one client id apart, the same in every build of every node. Not for anything that an attacker gains by
+/// a collision: it is the attacker's own content on both sides.
 #[must_use]
 pub fn content_hash(content: &str) -> u64 {
-    use std::hash::{DefaultHasher, Hash, Hasher};
-    let mut hasher = DefaultHasher::new();
-    content.hash(&mut hasher);
-    hasher.finish()
+    stable_hash(content.as_bytes())
 }
+
+/// FNV-1a, 64 bits (RFC 9923): for what all nodes of a cluster must agree on, whatever they were built with.
+#[must_use]
+pub fn stable_hash(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
+
+/// Who is in a room, on one node or on all.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Here {
+    /// Connections.
+    pub count: u64,
+    /// Names of some of them, at most [`HERE_NAMES_MAX`]; all of them when there are not more.
+    pub names: Vec<UserName>,
+}
+
+/// Names told of one room: beyond it, who is here is a number.
+pub const HERE_NAMES_MAX: usize = 32;
 
 /// A message before it has a number.
 #[derive(Debug, Clone)]
@@ -202,11 +255,16 @@ pub struct Ring {
 }
 
 /// Whether the bus takes publishes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BusHealth {
     /// It does.
     Open,
-    /// It does not: closed, or cut off.
+    /// It cannot reach its servers for that long, or hears nothing from them: short cuts are ridden out, after ten seconds
+    /// the node is not ready, after thirty its sockets are better off elsewhere.
+    CutOff(Duration),
+    /// It must not be used: the servers, or this node's configuration, are not what they must be.
+    Unfit(String),
+    /// It was closed.
     Closed,
 }
 
@@ -222,9 +280,12 @@ pub enum BusError {
     /// The bus cannot be reached or is closed; the outcome may be unknown.
     #[error("the bus is unavailable: {0}")]
     Unavailable(String),
-    /// It is in the log, but `stored` was asked for and the store is away.
+    /// It is in the log, but `stored` was asked for and the store is away; when it may be back.
     #[error("the store is away")]
-    StoreUnavailable,
+    StoreUnavailable(Duration),
+    /// It was in the log, and the store refuses it for good: it is nowhere now.
+    #[error("the store refuses this message")]
+    Refused,
 }
 
 impl BusError {
@@ -232,10 +293,10 @@ impl BusError {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::ClientIdReused => None,
+            Self::ClientIdReused | Self::Refused => None,
             Self::Overloaded(_) => Some(Duration::from_millis(1000)),
             Self::Unavailable(_) => Some(Duration::from_millis(1000)),
-            Self::StoreUnavailable => Some(Duration::from_millis(2000)),
+            Self::StoreUnavailable(after) => Some(*after),
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
 use moim_protocol::{RoomEvent, RoomId};
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, error::TrySendError};
 
 /// Events waiting for one worker. Full: the in-process bus waits, a bus over a network drops and lets the hole be filled.
 pub const RELAY_QUEUE_MAX: usize = 4096;
@@ -37,6 +37,18 @@ impl RelaySink {
     pub fn worker_of(&self, room: &RoomId) -> usize {
         let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(room);
         (hash % self.workers.len() as u64) as usize
+    }
+
+    /// Hands an event over without waiting; gives it back when the worker's queue is full. The caller then tells the room
+    /// [`RoomEvent::Lost`] as soon as there is space.
+    ///
+    /// # Errors
+    /// The event, when there is no space.
+    pub fn try_deliver(&self, relayed: Relayed) -> Result<(), Relayed> {
+        match self.workers[self.worker_of(&relayed.room)].try_send(relayed) {
+            Err(TrySendError::Full(relayed)) => Err(relayed),
+            Ok(()) | Err(TrySendError::Closed(_)) => Ok(()),
+        }
     }
 
     /// Hands an event over, waiting while the worker's queue is full. A worker that is gone takes nothing: the node stops.

@@ -45,4 +45,9 @@ pub enum RoomEvent {
         /// When, by the bus's clock.
         time: Timestamp,
     },
+    /// Events of this room may have been lost: what there is above the cursor must be read.
+    Lost,
+    /// A message that comes after later ones were shown, because the log was put together again without it at first. Whoever
+    /// is past it is told of the gap.
+    Late(Arc<Message>),
 }

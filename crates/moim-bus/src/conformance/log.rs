@@ -116,7 +116,8 @@ pub async fn stored_is_in_the_store(start: &impl AsyncFn(Arc<Rows>) -> Subject) 
                 );
             }
             Err(error) => {
-                assert_eq!((&error, level), (&BusError::StoreUnavailable, Some(AckLevel::Stored)));
+                assert!(matches!(error, BusError::StoreUnavailable(_)), "{error}");
+                assert_eq!(level, Some(AckLevel::Stored));
                 assert!(error.retry_after().is_some());
                 drop(within("answer", node.publish(draft)).await);
             }
@@ -159,6 +160,39 @@ fn contents_of(batch: &[Arc<Message>]) -> Vec<&str> {
     batch.iter().map(|message| &*message.content).collect()
 }
 
+/// Whoever waits for a message that the store refuses for good is told so; its neighbours are stored, and the same client
+/// id is free for another try.
+pub async fn a_dead_letter_is_refused(start: &impl AsyncFn(Arc<Rows>) -> Subject) {
+    let rows = Rows::new();
+    let node = Node::without_writers(start, &rows).await;
+    if node.logs.is_empty() {
+        return;
+    }
+    let room = room("dead");
+    let bad = Draft { level: Some(AckLevel::Stored), ..draft_as(&room, "kim", "bad", "bad") };
+    let (before, bad_answer) = (node.publish(draft(&room, "before")), node.publish(bad.clone()));
+    let after = node.publish(draft(&room, "after"));
+    let (log, batch) = loop {
+        let (log, batch) = read_any(&node, 100, usize::MAX).await;
+        if batch.len() == 3 {
+            break (log, batch);
+        }
+        sleep(Duration::from_millis(5)).await;
+    };
+    rows.append(&batch).await;
+    within("commit", log.commit(&batch, &[(room.clone(), batch[1].seq)])).await.expect("commit");
+    node.answer(before).await;
+    node.answer(after).await;
+    assert_eq!(within("answer", bad_answer).await, Err(BusError::Refused));
+    let again = node.publish(bad);
+    let (log, batch) = read_any(&node, 100, usize::MAX).await;
+    assert_eq!(contents_of(&batch), ["bad"], "the same client id is another message now");
+    rows.append(&batch).await;
+    within("commit", log.commit(&batch, &[])).await.expect("commit");
+    drop(within("answer", again).await);
+    node.kill().await;
+}
+
 /// Reading takes nothing out, nor does a read that is given up; committing takes out what is committed, in part too, and
 /// answers its senders with all that they can be told.
 pub async fn read_gives_the_same_until_committed(start: &impl AsyncFn(Arc<Rows>) -> Subject) {
@@ -177,10 +211,10 @@ pub async fn read_gives_the_same_until_committed(start: &impl AsyncFn(Arc<Rows>)
     }
     let (log, batch) = read_any(&node, 100, usize::MAX).await;
     rows.append(&batch).await;
-    within("commit", log.commit(&batch[..2])).await.expect("commit");
+    within("commit", log.commit(&batch[..2], &[])).await.expect("commit");
     let (log, batch) = read_any(&node, 100, usize::MAX).await;
     assert_eq!(contents_of(&batch), want[2..]);
-    within("commit", log.commit(&batch)).await.expect("commit");
+    within("commit", log.commit(&batch, &[])).await.expect("commit");
     for answer in answers {
         node.answer(answer).await;
     }
@@ -193,7 +227,7 @@ pub async fn read_gives_the_same_until_committed(start: &impl AsyncFn(Arc<Rows>)
     let batch = within("read", waiting).await.expect("the reader").expect("an open log ended");
     assert_eq!(contents_of(&batch), ["5"]);
     rows.append(&batch).await;
-    within("commit", log.commit(&batch)).await.expect("commit");
+    within("commit", log.commit(&batch, &[])).await.expect("commit");
     node.answer(answer).await;
     assert_eq!(node.contents(&room).await, ["0", "1", "2", "3", "4", "5"]);
     node.kill().await;

@@ -45,7 +45,7 @@ pub struct Node {
 async fn drain(log: Arc<dyn WriteAhead>, rows: Arc<Rows>) {
     while let Some(batch) = log.read(BATCH_ROWS, BATCH_BYTES).await {
         rows.append(&batch).await;
-        log.commit(&batch).await.expect("commit");
+        log.commit(&batch, &[]).await.expect("commit");
     }
 }
 
@@ -192,7 +192,7 @@ impl Node {
         let mut count = None;
         let counted = async {
             while count != Some(want) {
-                count = Some(self.bus.user_count(room).await.expect("user count"));
+                count = Some(self.bus.who(room).await.expect("who").count);
                 sleep(SILENCE / 10).await;
             }
         };

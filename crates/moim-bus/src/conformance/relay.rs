@@ -14,7 +14,7 @@ use moim_protocol::{MemberKey, Message, NodeId, Notice, PresenceChange, RoomEven
 use tokio::time::{sleep, timeout};
 
 use super::{Node, PATIENCE, Rows, SILENCE, Subject, draft, node::assert_chain, room, typing, within};
-use crate::Relayed;
+use crate::{HERE_NAMES_MAX, Here, Relayed};
 
 /// Members come while others talk: what the ring gave after the subscription, and what is relayed above its head, are one
 /// log without a hole.
@@ -137,8 +137,8 @@ pub async fn signals_reach_subscribers_only(start: &impl AsyncFn(Arc<Rows>) -> S
     assert_eq!(timeout(PATIENCE, typed).await.expect("typing came"), (here.clone(), typing(5)));
     let noticed = async {
         loop {
-            node.bus.presence(&elsewhere, 1, Some(Notice { count: 99, ..notice.clone() }));
-            node.bus.presence(&here, 1, Some(notice.clone()));
+            node.bus.presence(&elsewhere, people(1), Some(Notice { count: 99, ..notice.clone() }));
+            node.bus.presence(&here, people(1), Some(notice.clone()));
             while let Some(relayed) = node.event_soon().await {
                 assert_eq!(relayed.room, here);
                 if let RoomEvent::Presence { notice: Some(notice), .. } = relayed.event {
@@ -154,23 +154,32 @@ pub async fn signals_reach_subscribers_only(start: &impl AsyncFn(Arc<Rows>) -> S
     node.stop().await;
 }
 
+/// So many, by name as far as names are told.
+fn people(count: u64) -> Here {
+    let names = (0..count.min(HERE_NAMES_MAX as u64)).map(|nth| UserName::trusted(format!("사람{nth}")));
+    Here { count, names: names.collect() }
+}
+
 /// The last count said is the count, however often it was said; rooms have their own; none is zero.
 pub async fn counts_are_absolute(start: &impl AsyncFn(Arc<Rows>) -> Subject) {
     let node = Node::start(start, &Rows::new()).await;
     let (here, elsewhere) = (room("counts"), room("counts"));
     node.counts(&here, 0).await;
     for count in [1, 2, 3, 3, 3, 1000, 2] {
-        node.bus.presence(&here, count, None);
+        node.bus.presence(&here, people(count), None);
     }
-    node.bus.presence(&elsewhere, 7, None);
+    node.bus.presence(&elsewhere, people(7), None);
     node.counts(&here, 2).await;
     node.counts(&elsewhere, 7).await;
     sleep(SILENCE).await;
     node.counts(&here, 2).await;
-    node.bus.presence(&here, 0, None);
+    node.bus.presence(&here, people(0), None);
     node.counts(&here, 0).await;
     node.counts(&elsewhere, 7).await;
-    node.bus.presence(&here, 1, None);
-    node.counts(&here, 1).await;
+    node.bus.presence(&here, people(3), None);
+    node.counts(&here, 3).await;
+    let mut who = node.bus.who(&here).await.expect("who");
+    who.names.sort();
+    assert_eq!(who, people(3));
     node.stop().await;
 }

@@ -6,8 +6,11 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use futures_util::future::BoxFuture;
-use moim_protocol::{AckLevel, Message, RoomId, Seq};
+use futures_util::{
+    FutureExt,
+    future::{self, BoxFuture},
+};
+use moim_protocol::{AckLevel, Epoch, Message, RoomId, Seq};
 use tokio::sync::watch;
 
 use crate::{Receipt, Seed, SeedAnswer, SeedError, SeedSource, content_hash};
@@ -20,6 +23,7 @@ struct State {
     rooms: HashMap<RoomId, BTreeMap<Seq, Arc<Message>>>,
     seeds: u64,
     seeds_fail: bool,
+    generations: HashMap<u32, Epoch>,
 }
 
 /// The rows.
@@ -126,5 +130,14 @@ impl SeedSource for Rows {
             drop(unreadable.wait_for(|unreadable| !unreadable).await);
             seed
         })
+    }
+
+    fn generation(&self, partition: u32) -> BoxFuture<'static, Result<Option<Epoch>, SeedError>> {
+        future::ready(Ok(self.lock().generations.get(&partition).cloned())).boxed()
+    }
+
+    fn set_generation(&self, partition: u32, epoch: Epoch) -> BoxFuture<'static, Result<(), SeedError>> {
+        self.lock().generations.insert(partition, epoch);
+        future::ready(Ok(())).boxed()
     }
 }

@@ -241,15 +241,21 @@ impl RoomLog {
         }
     }
 
-    /// The first pending messages up to this one are stored: they become visible and their senders are answered.
-    pub(super) fn commit(&mut self, message: &Arc<Message>) {
+    /// The first pending messages up to this one are stored: they become visible and their senders are answered. `dead`: this
+    /// one is refused by the store, so that the same client id is another message from now on.
+    pub(super) fn commit(&mut self, message: &Arc<Message>, dead: bool) {
         while self.pending.front().is_some_and(|entry| entry.message.seq <= message.seq) {
             let Some(entry) = self.pending.pop_front() else { return };
             self.committed = entry.message.seq;
             self.committed_last = Some(entry.message.seq);
             self.committed_epoch = entry.message.epoch.clone();
+            let refused = dead && entry.message.seq == message.seq;
+            if let (true, Some(client_id)) = (refused, &message.client_id) {
+                self.answers.remove(&(message.username.clone(), client_id.clone()));
+            }
             for answer in entry.waiting {
-                reply(answer, Ok(receipt(&entry.message, self.level)));
+                let receipt = receipt(&entry.message, self.level);
+                reply(answer, if refused { Err(BusError::Refused) } else { Ok(receipt) });
             }
             self.push_ring(entry.message);
         }
@@ -360,7 +366,7 @@ mod tests {
         }
         assert_eq!(log.expiry.len(), 1);
         assert!(log.pending[0].waiting.len() <= TRIES_MAX);
-        log.commit(&first);
+        log.commit(&first, false);
         log.expire(Timestamp { micros: kept + 9_998 });
         assert_eq!((log.answers.len(), log.expiry.len()), (1, 1), "the last try is not ten minutes ago");
         log.expire(Timestamp { micros: kept + 9_999 });
@@ -392,7 +398,7 @@ mod tests {
         let (_, mut waits) = send_into(&mut log, draft("a", Some("c")), 0, SPACE);
         assert!(waits.try_recv().is_err());
         let first = log.pending[0].message.clone();
-        log.commit(&first);
+        log.commit(&first, false);
         assert_eq!(waits.try_recv().unwrap().unwrap().position.seq, Seq(1));
     }
 
@@ -400,7 +406,7 @@ mod tests {
     fn what_was_sent_before_is_answered_without_space() {
         let mut log = log();
         let first = send(&mut log, "a", Some("c"), 0).unwrap();
-        log.commit(&first);
+        log.commit(&first, false);
         for space in [Space { log: false, answers: true }, Space { log: true, answers: false }] {
             let (_, mut again) = send_into(&mut log, draft("a", Some("c")), 1, space);
             assert_eq!(again.try_recv().unwrap().unwrap().position.seq, Seq(1));
@@ -455,13 +461,13 @@ mod tests {
         let mut log = log();
         for _ in 0..RING_ROWS_MAX + 5 {
             let message = send(&mut log, "x", None, 0).unwrap();
-            log.commit(&message);
+            log.commit(&message, false);
         }
         assert_eq!(log.ring(usize::MAX).rows.len(), RING_ROWS_MAX);
         let large = "x".repeat(RING_BYTES_MAX / 2);
         for _ in 0..3 {
             let message = send(&mut log, &large, None, 0).unwrap();
-            log.commit(&message);
+            log.commit(&message, false);
         }
         let ring = log.ring(usize::MAX);
         assert_eq!(ring.rows.len(), 1, "two would be over the bytes");
@@ -474,7 +480,7 @@ mod tests {
         let message = send(&mut log, "x", None, 0).unwrap();
         assert_eq!(log.ring(10).head.seq, Seq::ZERO);
         assert!(log.ring(10).rows.is_empty());
-        log.commit(&message);
+        log.commit(&message, false);
         assert_eq!(log.ring(10).head.seq, Seq(1));
     }
 }

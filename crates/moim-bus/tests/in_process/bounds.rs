@@ -30,7 +30,7 @@ async fn undrained(rows: &Arc<Rows>) -> Node {
 async fn drain(node: &Node, rows: &Rows, rows_max: usize) {
     let batch = node.log().read(rows_max, usize::MAX).await.expect("an open log ended");
     rows.append(&batch).await;
-    node.log().commit(&batch).await.expect("commit");
+    node.log().commit(&batch, &[]).await.expect("commit");
 }
 
 fn is_overloaded(answer: &mut Answer) -> bool {

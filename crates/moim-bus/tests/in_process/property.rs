@@ -191,7 +191,7 @@ impl World {
         assert!(batch.len() <= read);
         // A writer that is killed between its two steps has stored what it did not commit.
         self.rows.append(&batch).await;
-        self.bus.commit(&batch[..commit.min(batch.len())]).await.expect("commit");
+        self.bus.commit(&batch[..commit.min(batch.len())], &[]).await.expect("commit");
     }
 
     fn read_ring(&self, room: usize, rows_max: usize) {
@@ -282,7 +282,7 @@ impl World {
         self.bus.close();
         while let Some(batch) = self.bus.read(7, usize::MAX).await {
             self.rows.append(&batch).await;
-            self.bus.commit(&batch).await.expect("commit");
+            self.bus.commit(&batch, &[]).await.expect("commit");
             self.confirm_listeners();
             self.listen();
         }
