@@ -4,7 +4,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{ChildStdout, Command};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::fault::Fault;
+use crate::guarded::{Farewell, Guarded, Output};
 use crate::process::{show, stream};
 use crate::workspace::Workspace;
 
@@ -44,8 +45,8 @@ pub(crate) fn run(workspace: &Workspace, args: &AutobahnArgs) -> Result<(), Faul
     stream(workspace.cargo().args(["build", "--package", "moim-gateway", "--example", "echo"]))?;
     let binary = workspace.target.join("debug").join("examples").join("echo");
     let mut command = workspace.command(binary);
-    let server = Server::start(command.args(["--listen", "127.0.0.1:0"]))?;
-    suite(workspace, args, &server.url)
+    let (_server, url) = start(command.args(["--listen", "127.0.0.1:0"]))?;
+    suite(workspace, args, &url)
 }
 
 fn suite(workspace: &Workspace, args: &AutobahnArgs, url: &str) -> Result<(), Fault> {
@@ -89,44 +90,23 @@ fn write_table(workspace: &Workspace, rows: &Path) -> Result<(), Fault> {
     Ok(())
 }
 
-/// A server of ours that ends with this value, and so with the command, whatever happened in between.
-struct Server {
-    child: Child,
-    url: String,
-}
-
-impl Server {
-    fn start(command: &mut Command) -> Result<Self, Fault> {
-        let shown = show(command);
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(Fault::io(format!("start `{shown}`")))?;
-        let stdout = child.stdout.take();
-        let mut server = Self { child, url: String::new() };
-        let Some(stdout) = stdout else { return Err(Fault::plain(format!("`{shown}` has no stdout"))) };
-        let (address, found) = sync_channel(1);
-        thread::spawn(move || read_lines(stdout, &address));
-        server.url = found.recv_timeout(READY_TIMEOUT).map_err(|error| match error {
-            RecvTimeoutError::Timeout => Fault::plain(format!(
-                "`{shown}` did not print \"{READY}ws://…\" in {} s",
-                READY_TIMEOUT.as_secs()
-            )),
-            RecvTimeoutError::Disconnected => {
-                Fault::plain(format!("`{shown}` ended before it printed \"{READY}ws://…\""))
-            }
-        })?;
-        Ok(server)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // An error means that it has ended by itself, which is what is wanted here.
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
+/// A server of ours with its address. It ends with the first value, and with us, whatever happens in between.
+fn start(command: &Command) -> Result<(Guarded, String), Fault> {
+    let shown = show(command);
+    let mut server = Guarded::start(command, &Farewell::None, &Output::Pipe)?;
+    let Some(stdout) = server.stdout() else { return Err(Fault::plain(format!("`{shown}` has no stdout"))) };
+    let (address, found) = sync_channel(1);
+    thread::spawn(move || read_lines(stdout, &address));
+    let url = found.recv_timeout(READY_TIMEOUT).map_err(|error| match error {
+        RecvTimeoutError::Timeout => {
+            let seconds = READY_TIMEOUT.as_secs();
+            Fault::plain(format!("`{shown}` did not print \"{READY}ws://…\" in {seconds} s"))
+        }
+        RecvTimeoutError::Disconnected => {
+            Fault::plain(format!("`{shown}` ended before it printed \"{READY}ws://…\""))
+        }
+    })?;
+    Ok((server, url))
 }
 
 /// Reads to the end, not to the address: a server whose pipe is full or closed would stop in the middle of the suite.
@@ -148,9 +128,9 @@ mod tests {
     #[test]
     fn a_server_is_found_by_its_line_and_ends_with_its_value() {
         let script = "echo starting; echo 'echo listening on ws://127.0.0.1:9'; exec sleep 60";
-        let server = Server::start(Command::new("sh").args(["-c", script])).unwrap();
-        assert_eq!(server.url, "ws://127.0.0.1:9");
-        let id = server.child.id().to_string();
+        let (server, url) = start(Command::new("sh").args(["-c", script])).unwrap();
+        assert_eq!(url, "ws://127.0.0.1:9");
+        let id = server.id().to_string();
         let runs = || succeeds(Command::new("kill").args(["-0", &id]));
         assert!(runs());
         drop(server);
@@ -159,7 +139,7 @@ mod tests {
 
     #[test]
     fn a_server_that_ends_at_once_is_a_fault() {
-        let fault = Server::start(Command::new("sh").args(["-c", "exit 1"])).err().unwrap();
+        let fault = start(Command::new("sh").args(["-c", "exit 1"])).err().unwrap();
         assert!(fault.what.ends_with("ended before it printed \"echo listening on ws://…\""), "{fault}");
     }
 }

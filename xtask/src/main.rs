@@ -2,13 +2,18 @@
 //! Not here: any rule (`tidy/`), any test of a crate (its own `tests/`), anything the product needs to run.
 
 mod autobahn;
+mod cluster;
 mod deny;
 mod fault;
+mod guarded;
 mod process;
 mod runner;
+mod servers;
+mod signals;
 mod steps;
 mod tidy;
 mod tools;
+mod with_servers;
 mod workspace;
 
 use std::process::ExitCode;
@@ -31,6 +36,10 @@ enum Command {
     Tidy,
     /// Run every test there is, in order, and stop at the first failure
     Test(TestArgs),
+    /// Run a command beside real servers, told where they are as the tests are
+    WithServers(with_servers::WithServersArgs),
+    /// Run a whole cluster on this machine: Redis, Cassandra, gateways, HAProxy in front
+    Cluster(cluster::ClusterArgs),
     /// Play the Autobahn WebSocket testsuite against the gateway
     Autobahn(autobahn::AutobahnArgs),
     /// Check licences, duplicate crates and sources with cargo-deny
@@ -55,6 +64,8 @@ fn main() -> ExitCode {
     let outcome = Workspace::find().and_then(|workspace| match command {
         Command::Tidy => tidy::run(&workspace.root),
         Command::Test(args) => test(&workspace, &args),
+        Command::WithServers(args) => with_servers::run(&workspace, &args),
+        Command::Cluster(args) => cluster::run(&workspace, &args),
         Command::Autobahn(args) => autobahn::run(&workspace, &args),
         Command::Deny => deny::run(&workspace),
     });

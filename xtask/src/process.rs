@@ -2,22 +2,43 @@
 //! Not here: which programs there are (`tools`) and when they run (`steps`).
 
 use std::ffi::OsStr;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 use crate::fault::Fault;
+use crate::guarded::{Farewell, Guarded, Output};
 
-/// Runs `command` with our own stdout and stderr; anything but exit status 0 is a fault.
-pub(crate) fn stream(command: &mut Command) -> Result<(), Fault> {
+const TELL_EVERY: Duration = Duration::from_secs(10);
+
+/// Runs `command` with our own stdout and stderr; anything but exit status 0 is a fault. It ends when we do.
+pub(crate) fn stream(command: &Command) -> Result<(), Fault> {
     let shown = show(command);
-    // No stdin: a tool that asks a question must fail here and not wait for a person who is not there.
-    let status = command.stdin(Stdio::null()).status().map_err(|error| not_started(&shown, &error))?;
+    let status = Guarded::start(command, &Farewell::Terminate, &Output::Ours)?.wait(&shown)?;
+    judge(&shown, status)
+}
+
+/// The same for what can hang on a network: it may not take longer than `limit`, and says that it goes on.
+pub(crate) fn stream_within(command: &Command, limit: Duration) -> Result<(), Fault> {
+    let shown = show(command);
+    let mut running = Guarded::start(command, &Farewell::Terminate, &Output::Ours)?;
+    let start = Instant::now();
+    while let Some(left) = limit.checked_sub(start.elapsed()) {
+        if let Some(status) = running.wait_within(left.min(TELL_EVERY)) {
+            return judge(&shown, status);
+        }
+        println!("still at it after {} s", start.elapsed().as_secs());
+    }
+    Err(Fault::plain(format!("`{shown}` had not ended after {} s", limit.as_secs())))
+}
+
+fn judge(shown: &str, status: ExitStatus) -> Result<(), Fault> {
     if status.success() { Ok(()) } else { Err(Fault::plain(format!("`{shown}` ended with {status}"))) }
 }
 
 /// Runs `command` and keeps its stdout; its stderr streams through.
 pub(crate) fn capture(command: &mut Command) -> Result<String, Fault> {
     let shown = show(command);
-    let Output { status, stdout, .. } = command
+    let std::process::Output { status, stdout, .. } = command
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()
@@ -53,6 +74,14 @@ mod tests {
     fn a_failure_names_the_command_and_its_status() {
         let fault = stream(Command::new("sh").args(["-c", "exit 3"])).unwrap_err();
         assert_eq!(fault.what, "`sh -c exit 3` ended with exit status: 3");
+    }
+
+    #[test]
+    fn what_hangs_is_ended() {
+        let start = Instant::now();
+        let fault = stream_within(Command::new("sleep").arg("600"), Duration::from_millis(50)).unwrap_err();
+        assert_eq!(fault.what, "`sleep 600` had not ended after 0 s");
+        assert!(start.elapsed() < Duration::from_secs(10));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::autobahn;
 use crate::fault::Fault;
 use crate::process::stream;
 use crate::runner::Step;
+use crate::servers::{Kind, Servers};
 use crate::tools;
 use crate::workspace::Workspace;
 
@@ -15,7 +16,7 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "tools",    about: "the tools the other steps need are here",       cure: "install what is named above",                    run: tools::all },
     Step { name: "fmt",      about: "every Rust file is formatted",                  cure: "cargo fmt --all",                                run: |w| cargo(w, "fmt --all --check") },
     Step { name: "clippy",   about: "no lint has anything to say",                   cure: "change what is named above",                     run: |w| cargo(w, "clippy --workspace --all-targets --all-features -- -D warnings") },
-    Step { name: "rust",     about: "the Rust tests pass, `tidy` among them",        cure: "mend the test named above",                      run: |w| cargo(w, "test --workspace --all-features") },
+    Step { name: "rust",     about: "the Rust tests pass, `tidy` among them",        cure: "mend the test named above",                      run: rust },
     Step { name: "js",       about: "the tests of the JavaScript client pass",       cure: "mend the test named above (clients/js)",         run: |w| npm(w, "test") },
     Step { name: "js-types", about: "the types of the JavaScript client are sound",  cure: "mend what is named above (clients/js)",          run: |w| npm(w, "check") },
     Step { name: "e2e",      about: "real browsers can talk to a real server",       cure: "mend the test named above (clients/js/e2e)",     run: browsers },
@@ -26,6 +27,15 @@ pub(crate) const STEPS: &[Step] = &[
 /// `words` are split at spaces: none of our arguments has one.
 fn cargo(workspace: &Workspace, words: &str) -> Result<(), Fault> {
     stream(workspace.cargo().args(words.split(' ')))
+}
+
+/// The servers start while the tests compile.
+fn rust(workspace: &Workspace) -> Result<(), Fault> {
+    const TEST: [&str; 3] = ["test", "--workspace", "--all-features"];
+    let mut servers = Servers::start(workspace, Kind::ALL)?;
+    stream(workspace.cargo().args(TEST).arg("--no-run"))?;
+    let outcome = servers.ready(workspace).and_then(|()| stream(servers.tell(workspace.cargo().args(TEST))));
+    servers.end(outcome)
 }
 
 fn npm(workspace: &Workspace, script: &str) -> Result<(), Fault> {

@@ -8,9 +8,13 @@ use std::process::Command;
 
 use crate::fault::Fault;
 use crate::process::{capture, stream, succeeds};
+use crate::servers::{self, HAPROXY, REDIS_SERVER};
 use crate::workspace::Workspace;
 
 const NODE_MAJOR_MIN: u32 = 20;
+/// The first whose cluster can be told its second port and slots by range.
+const REDIS_MAJOR_MIN: u32 = 7;
+const JAVA_MAJORS: [u32; 2] = [17, 11];
 const CLIENT: &str = "clients/js";
 const REQUIREMENTS: &str = "xtask/python/requirements.txt";
 
@@ -20,8 +24,10 @@ pub(crate) fn all(workspace: &Workspace) -> Result<(), Fault> {
     let chromium = chromium(workspace)?;
     npm_packages(workspace)?;
     let python = venv_python(workspace)?;
+    let (redis, haproxy) = (redis_server(workspace)?, haproxy(workspace)?);
     println!("node {node}\nchromium {}\npython {}", chromium.display(), python.display());
-    Ok(())
+    println!("redis-server {}\nhaproxy {}", redis.display(), haproxy.display());
+    servers::fetch(workspace)
 }
 
 /// npm, run in the folder of the JavaScript client.
@@ -78,6 +84,101 @@ pub(crate) fn chromium(workspace: &Workspace) -> Result<PathBuf, Fault> {
     let cure = "install Chromium, so that chromium, chromium-browser or google-chrome is on PATH";
     install(workspace, "chromium", cure)?;
     find().ok_or_else(|| Fault::new("no Chromium on PATH, though its package is installed", cure))
+}
+
+/// A Redis that can be started, in the version that the tests are about.
+pub(crate) fn redis_server(workspace: &Workspace) -> Result<PathBuf, Fault> {
+    let cure = format!("install Redis {REDIS_MAJOR_MIN} or newer, so that redis-server is on PATH");
+    let path = match given(REDIS_SERVER) {
+        Some(path) => path,
+        None => found_or_installed(workspace, "redis-server", "redis-server", &cure)?,
+    };
+    let version = capture(Command::new(&path).arg("--version"))?;
+    if redis_major(&version).is_none_or(|major| major < REDIS_MAJOR_MIN) {
+        let what = format!("{} is too old for the tests: {}", path.display(), version.trim());
+        return Err(Fault::new(what, cure));
+    }
+    Ok(path)
+}
+
+pub(crate) fn haproxy(workspace: &Workspace) -> Result<PathBuf, Fault> {
+    let cure = "install HAProxy 2.6 or newer, so that haproxy is on PATH";
+    given(HAPROXY).map_or_else(|| found_or_installed(workspace, "haproxy", "haproxy", cure), Ok)
+}
+
+pub(crate) fn maven(workspace: &Workspace) -> Result<PathBuf, Fault> {
+    found_or_installed(
+        workspace,
+        "mvn",
+        "maven",
+        "install Maven, so that mvn is on PATH (it fetches Cassandra)",
+    )
+}
+
+/// A Java that Cassandra 5 runs on: newer ones refuse to start it.
+pub(crate) fn java(workspace: &Workspace) -> Result<PathBuf, Fault> {
+    let cure =
+        "install a Java 17 or 11 for Cassandra, and point JAVA_HOME to it if it is not the first on PATH";
+    if let Some(java) = fitting_java() {
+        return Ok(java);
+    }
+    install(workspace, "openjdk-17-jre-headless", cure)?;
+    fitting_java().ok_or_else(|| Fault::new("no Java 17 or 11 here, though its package is installed", cure))
+}
+
+/// That of JAVA_HOME, else the first on PATH, else one of those that distributions put side by side.
+fn fitting_java() -> Option<PathBuf> {
+    let bin = |home: PathBuf| home.join("bin").join("java");
+    let mut side_by_side: Vec<PathBuf> = fs::read_dir("/usr/lib/jvm")
+        .into_iter()
+        .flatten()
+        .filter_map(Result::ok)
+        .map(|it| bin(it.path()))
+        .collect();
+    side_by_side.sort();
+    let named = env::var_os("JAVA_HOME").map(PathBuf::from).map(bin);
+    let all = named.into_iter().chain(on_path("java")).chain(side_by_side).filter(|java| java.is_file());
+    all.into_iter().find(|java| {
+        // On stderr, as java does.
+        let answer = Command::new(java).arg("-version").output();
+        answer.is_ok_and(|it| {
+            java_major(&String::from_utf8_lossy(&it.stderr)).is_some_and(|major| JAVA_MAJORS.contains(&major))
+        })
+    })
+}
+
+/// 17 of `openjdk version "17.0.15" 2025-04-15`.
+fn java_major(said: &str) -> Option<u32> {
+    said.split('"').nth(1)?.split('.').next()?.parse().ok()
+}
+
+/// 7 of `Redis server v=7.0.15 sha=…`.
+fn redis_major(said: &str) -> Option<u32> {
+    said.split_once("v=")?.1.split('.').next()?.parse().ok()
+}
+
+/// The program that a variable names, used as it is.
+fn given(variable: &str) -> Option<PathBuf> {
+    env::var_os(variable).filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
+/// A program that its package's name need not tell.
+fn found_or_installed(
+    workspace: &Workspace,
+    program: &str,
+    package: &str,
+    cure: &str,
+) -> Result<PathBuf, Fault> {
+    // Debian puts servers where the PATH of a person does not look.
+    let find = || {
+        let aside = Path::new("/usr/sbin").join(program);
+        on_path(program).or_else(|| aside.is_file().then_some(aside))
+    };
+    if let Some(path) = find() {
+        return Ok(path);
+    }
+    install(workspace, package, cure)?;
+    find().ok_or_else(|| Fault::new(format!("no {program} here, though its package is installed"), cure))
 }
 
 /// The version of Node.js, when it is new enough and npm is beside it.
@@ -139,7 +240,7 @@ fn install(workspace: &Workspace, package: &str, cure: &str) -> Result<(), Fault
     stream(apt().args(["install", "--quiet", "--yes", package]))
 }
 
-fn on_path(program: &str) -> Option<PathBuf> {
+pub(crate) fn on_path(program: &str) -> Option<PathBuf> {
     env::split_paths(&env::var_os("PATH")?).map(|folder| folder.join(program)).find(|path| path.is_file())
 }
 
@@ -173,6 +274,15 @@ mod tests {
     fn the_major_version_of_node_is_read() {
         assert_eq!(major("v20.11.1"), Some(20));
         assert_eq!(major("20"), None);
+    }
+
+    #[test]
+    fn the_major_versions_of_java_and_redis_are_read() {
+        assert_eq!(java_major("openjdk version \"17.0.15\" 2025-04-15\n"), Some(17));
+        assert_eq!(java_major("openjdk version \"21\" 2023-09-19"), Some(21));
+        assert_eq!(java_major("no such thing"), None);
+        assert_eq!(redis_major("Redis server v=7.0.15 sha=00000000:0"), Some(7));
+        assert_eq!(redis_major("Valkey"), None);
     }
 
     #[test]

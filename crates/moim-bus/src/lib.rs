@@ -18,6 +18,7 @@ pub use in_process::{
     ANSWERS_MAX, Clock, InProcessBus, InProcessConfig, InProcessDriver, LOG_BYTES_MAX, LOG_ROWS_MAX,
     Numbering, ROOMS_MAX, SEED_DRAFTS_MAX,
 };
+pub use moim_protocol::{HERE_NAMES_MAX, Here};
 pub use relay::{RELAY_QUEUE_MAX, RelaySink, Relayed};
 use tokio::sync::mpsc;
 
@@ -79,6 +80,18 @@ pub trait Bus: Send + Sync + 'static {
     /// Safe: it only reads.
     fn ring<'a>(&'a self, room: &'a RoomId, rows_max: usize) -> BoxFuture<'a, Result<Ring, BusError>>;
 
+    /// Messages below a number that are not in the store yet, contiguous, oldest first, the last one being the nearest; empty
+    /// when there are none: then they are in the store.
+    ///
+    /// # Cancel safety
+    /// Safe: it only reads.
+    fn older<'a>(
+        &'a self,
+        room: &'a RoomId,
+        below: Seq,
+        rows_max: usize,
+    ) -> BoxFuture<'a, Result<Vec<Arc<Message>>, BusError>>;
+
     /// Who is in the room over all live nodes (`conformance::counts_are_absolute`).
     ///
     /// # Cancel safety
@@ -91,6 +104,13 @@ pub trait Bus: Send + Sync + 'static {
     /// Takes no more publishes. What was taken goes on to the store
     /// (`conformance::closed_takes_no_more_and_drains_the_rest`).
     fn close(&self);
+
+    /// After [`Bus::close`]: answers when everything this node took is in the store, and the node has said that it goes. In
+    /// one process, the end of the log says so, and this answers at once.
+    ///
+    /// # Cancel safety
+    /// Safe: it may be called again.
+    fn flushed(&self) -> BoxFuture<'_, ()>;
 }
 
 /// The write-ahead log as its writer sees it. One reader at a time per partition.
@@ -201,18 +221,6 @@ pub fn stable_hash(bytes: &[u8]) -> u64 {
     })
 }
 
-/// Who is in a room, on one node or on all.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Here {
-    /// Connections.
-    pub count: u64,
-    /// Names of some of them, at most [`HERE_NAMES_MAX`]; all of them when there are not more.
-    pub names: Vec<UserName>,
-}
-
-/// Names told of one room: beyond it, who is here is a number.
-pub const HERE_NAMES_MAX: usize = 32;
-
 /// A message before it has a number.
 #[derive(Debug, Clone)]
 pub struct Draft {
@@ -250,6 +258,8 @@ pub struct Ring {
     pub head: Position,
     /// The number of the last message at or below the head: zero when there was none, `None` when unknown.
     pub last: Option<Seq>,
+    /// Everything at or below this is in the store; what is above it may be only here ([`Bus::older`]).
+    pub stored: Seq,
     /// The newest messages, contiguous, oldest first, the last one being the head's.
     pub rows: Vec<Arc<Message>>,
 }

@@ -8,5 +8,5 @@ mod session;
 
 pub use outbox::{Offer, Outbox};
 pub use outgoing::{Outgoing, OutgoingKind};
-pub use room::{HELD_MAX, LoadId, Loaded, Room, RoomInput, RoomLimits, RoomOutput, TAIL_MAX};
+pub use room::{HELD_MAX, LATE_MAX, LoadId, Loaded, Room, RoomInput, RoomLimits, RoomOutput, TAIL_MAX};
 pub use session::{RateLimit, Refusal, Route, Session, SessionInput, SessionLimits, SessionOutput};

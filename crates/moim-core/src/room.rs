@@ -6,6 +6,7 @@
 //! and what was delivered to the others meanwhile (the *tail*), and is live. A message whose `prev` is not the cursor shows
 //! a hole: it is *held*, and a load fills the hole before anything is delivered on.
 
+mod late;
 mod load;
 mod notices;
 mod serve;
@@ -16,13 +17,15 @@ use std::{
     time::{Duration, Instant},
 };
 
+use late::LateRows;
 use load::Loads;
 use moim_protocol::{
-    Cursor, ErrorCode, GapFrame, MemberKey, Message, Notice, Position, PresenceChange, Profile, RoomEvent,
-    RoomId, Seq, ServerFrame, Timestamp, Typing, UserName,
+    Cursor, ErrorCode, GapFrame, HERE_NAMES_MAX, Here, MemberKey, Message, Notice, Position, PresenceChange,
+    Profile, RoomEvent, RoomId, Seq, ServerFrame, Timestamp, Typing, UserName,
 };
 use notices::Notices;
 
+pub use late::LATE_MAX;
 pub use load::{LoadId, Loaded};
 
 use crate::{Outgoing, OutgoingKind};
@@ -130,8 +133,8 @@ pub enum RoomOutput<H> {
     },
     /// Tell the bus who is here.
     Announce {
-        /// Connections here.
-        count: u64,
+        /// Who is on this node.
+        here: Here,
         /// What to tell everyone.
         notice: Option<Notice>,
     },
@@ -179,6 +182,7 @@ pub struct Room<H> {
     cursor: Option<Position>,
     held: VecDeque<Arc<Message>>,
     loads: Loads,
+    late: LateRows,
     notices: Notices,
     elsewhere: u64,
     /// How many were let in.
@@ -200,6 +204,7 @@ impl<H: Clone> Room<H> {
             cursor: None,
             held: VecDeque::new(),
             loads: Loads::default(),
+            late: LateRows::default(),
             notices: Notices::default(),
             elsewhere: 0,
             turns: 0,
@@ -236,6 +241,8 @@ impl<H: Clone> Room<H> {
                     self.tell_presence(&notice, time);
                 }
             }
+            RoomInput::Event(RoomEvent::Lost) => self.lost(),
+            RoomInput::Event(RoomEvent::Late(message)) => self.late(message),
             RoomInput::Wait { waiter, after } => {
                 self.waiters.insert(waiter, after);
                 self.touch(now);
@@ -302,7 +309,11 @@ impl<H: Clone> Room<H> {
     }
 
     fn announce(&mut self, notice: Option<Notice>) {
-        self.outputs.push_back(RoomOutput::Announce { count: self.members.len() as u64, notice });
+        // Whichever come first: looking at a few costs the same in a room of ten thousand.
+        let names =
+            self.members.values().take(HERE_NAMES_MAX).map(|member| member.username.clone()).collect();
+        let here = Here { count: self.members.len() as u64, names };
+        self.outputs.push_back(RoomOutput::Announce { here, notice });
     }
 
     /// Somebody came or went: subscribe when the first comes, start to linger when the last went.
@@ -334,6 +345,7 @@ impl<H: Clone> Room<H> {
             self.phase = Phase::Unsubscribed;
             self.cursor = None;
             self.held.clear();
+            self.late = LateRows::default();
             self.loads = Loads::after(&self.loads);
             self.outputs.push_back(RoomOutput::Unsubscribe);
         }
@@ -372,7 +384,17 @@ impl<H: Clone> Room<H> {
             return Place::Seen;
         }
         let counts_on = message.epoch == cursor.epoch && message.seq == cursor.seq.next();
-        if counts_on || message.prev == Some(cursor.seq) { Place::Next } else { Place::BehindHole }
+        // A `prev` below the cursor: what lies between came late, and was not there when this one got its number.
+        let follows = message.prev.is_some_and(|prev| prev <= cursor.seq);
+        if counts_on || follows { Place::Next } else { Place::BehindHole }
+    }
+
+    /// What there is above the cursor must be read. Before the first load is asked for, nothing can be lost: it reads all.
+    fn lost(&mut self) {
+        if self.cursor.is_some() || self.loads.is_in_flight() {
+            self.loads.want_advance();
+            self.start_load();
+        }
     }
 
     fn hold(&mut self, message: Arc<Message>) {

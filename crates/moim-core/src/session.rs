@@ -84,10 +84,12 @@ pub enum SessionInput<'a> {
         /// Why.
         code: ErrorCode,
     },
-    /// The node drains: come back after so many milliseconds.
+    /// The node drains, or cannot serve it any more: come back after so many milliseconds.
     Drain {
         /// How long to wait.
         after_ms: u64,
+        /// Why, in a word.
+        reason: &'static str,
     },
     /// The time that `poll_timeout` named has come.
     Timeout,
@@ -220,9 +222,9 @@ impl Session {
             }
             SessionInput::Page { room, before, limit, result } => self.page(&room, before, limit, result),
             SessionInput::JoinRefused { room, code } => self.join_refused(&room, code),
-            SessionInput::Drain { after_ms } => {
+            SessionInput::Drain { after_ms, reason } => {
                 if self.profile == Profile::V1 {
-                    self.send(&ServerFrame::Reconnect { after_ms, reason: "drain" });
+                    self.send(&ServerFrame::Reconnect { after_ms, reason });
                 }
                 self.outputs.push_back(SessionOutput::Close(CloseReason::Restart));
             }

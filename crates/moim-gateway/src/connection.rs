@@ -29,10 +29,12 @@ pub enum Control {
     },
     /// Close it.
     Close(CloseReason),
-    /// The node drains.
+    /// The node drains, or cannot serve it any more.
     Drain {
         /// When to come back.
         after_ms: u64,
+        /// Why, as the client is told.
+        reason: &'static str,
     },
 }
 

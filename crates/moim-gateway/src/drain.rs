@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use moim_telemetry::IntGauge;
 use tokio::{sync::watch, time::sleep};
 
 use crate::{
@@ -53,10 +54,9 @@ fn batch_size(left: usize, time_left: Duration) -> usize {
 /// Dropping it leaves the remaining sockets open.
 pub(crate) async fn close_all(shared: &Shared) {
     let open = shared.connections.list();
-    let budget = Duration::from_secs(shared.config.drain.spread_seconds);
-    let spread = budget.min(PER_SOCKET * u32::try_from(open.len()).unwrap_or(u32::MAX));
+    let spread = spread_of(shared, open.len());
     tracing::info!(sockets = open.len(), ?spread, "closing sockets");
-    close_over(&open, spread).await;
+    close_over(&open, spread, "drain", || true).await;
     // Those whose handshake was under way when the phase changed are few, and are told at once.
     let told: HashSet<_> = open.iter().map(|connection| connection.number()).collect();
     drop(open);
@@ -67,20 +67,35 @@ pub(crate) async fn close_all(shared: &Shared) {
         }
         let late: Vec<_> =
             left.into_iter().filter(|connection| !told.contains(&connection.number())).collect();
-        close_over(&late, Duration::ZERO).await;
+        close_over(&late, Duration::ZERO, "drain", || true).await;
         sleep(BATCH_PAUSE).await;
     }
 }
 
-async fn close_over(open: &[Arc<Connection>], spread: Duration) {
+/// How long closing so many sockets takes.
+pub(crate) fn spread_of(shared: &Shared, sockets: usize) -> Duration {
+    let budget = Duration::from_secs(shared.config.drain.spread_seconds);
+    budget.min(PER_SOCKET * u32::try_from(sockets).unwrap_or(u32::MAX))
+}
+
+/// Tells these sockets to come back later, for that reason, spread over so long, as long as `goes_on` says so.
+///
+/// # Cancel safety
+/// Dropping it leaves the rest untold.
+pub(crate) async fn close_over(
+    open: &[Arc<Connection>],
+    spread: Duration,
+    reason: &'static str,
+    goes_on: impl Fn() -> bool,
+) {
     let end = Instant::now() + spread;
     let mut rest = open;
-    while !rest.is_empty() {
+    while !rest.is_empty() && goes_on() {
         let size = batch_size(rest.len(), end.saturating_duration_since(Instant::now())).min(rest.len());
         let (batch, later) = rest.split_at(size);
         for connection in batch {
             let random = getrandom::u32().unwrap_or(connection.number() as u32);
-            connection.control(Control::Drain { after_ms: come_back_after(random, spread) });
+            connection.control(Control::Drain { after_ms: come_back_after(random, spread), reason });
         }
         rest = later;
         if !rest.is_empty() {
@@ -90,9 +105,9 @@ async fn close_over(open: &[Arc<Connection>], spread: Duration) {
 }
 
 /// Moves to a phase, and says so.
-pub(crate) fn enter(phase: &watch::Sender<DrainPhase>, shared: &Shared, next: DrainPhase) {
+pub(crate) fn enter(phase: &watch::Sender<DrainPhase>, gauge: &IntGauge, next: DrainPhase) {
     phase.send_replace(next);
-    shared.metrics.drain_phase.set(next as i64);
+    gauge.set(next as i64);
     tracing::info!(phase = ?next, "drain");
 }
 

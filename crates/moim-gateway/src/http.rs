@@ -19,7 +19,7 @@ use axum::{
 };
 use moim_protocol::ErrorCode;
 
-pub(crate) use ops::ops_router;
+pub(crate) use ops::{Ops, ops_router};
 
 use crate::{accept::Peer, handshake, shared::Shared};
 use answer::{Fault, language_of};

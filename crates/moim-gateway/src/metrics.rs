@@ -33,10 +33,8 @@ pub(crate) struct Metrics {
     pub(crate) joins: IntCounter,
     /// Pages read from the store.
     pub(crate) store_reads: IntCounter,
-    /// Messages written to the store.
-    pub(crate) stored: IntCounter,
-    /// Tries to write to the store that failed.
-    pub(crate) store_write_errors: IntCounter,
+    /// Pages that were answered by a read on its way for another.
+    pub(crate) pages_coalesced: IntCounter,
     /// 0 serving, 1 unready, 2 closing, 3 flushing, 4 stopped.
     pub(crate) drain_phase: IntGauge,
 }
@@ -83,13 +81,11 @@ impl Metrics {
                 .counter("moim_room_loads_total", "Loads of a room's head and newest messages.")?,
             joins: registry.counter("moim_joins_total", "Joins asked for.")?,
             store_reads: registry.counter("moim_store_reads_total", "Pages read from the store.")?,
-            stored: registry.counter("moim_messages_stored_total", "Messages written to the store.")?,
-            store_write_errors: registry.counter(
-                "moim_store_write_errors_total",
-                "Writes to the store that failed and were tried again.",
+            pages_coalesced: registry.counter(
+                "moim_pages_coalesced_total",
+                "Pages of the store that were answered by a read already on its way for another.",
             )?,
-            drain_phase: registry
-                .gauge("moim_drain_phase", "0 serving, 1 unready, 2 closing, 3 flushing, 4 stopped.")?,
+            drain_phase: drain_phase(registry)?,
         })
     }
 
@@ -98,4 +94,12 @@ impl Metrics {
     pub(crate) fn connections(&self, profile: Profile) -> &IntGauge {
         &self.connections[usize::from(profile == Profile::V1)]
     }
+}
+
+/// The gauge of a stop, on every kind of node.
+///
+/// # Errors
+/// When it is registered already.
+pub(crate) fn drain_phase(registry: &Registry) -> Result<IntGauge, MetricError> {
+    registry.gauge("moim_drain_phase", "0 serving, 1 unready, 2 closing, 3 flushing, 4 stopped.")
 }

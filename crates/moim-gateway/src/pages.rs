@@ -4,23 +4,30 @@
 //! Ring first, because what has left the ring before it was read is in the store by then; the other way round a message
 //! could slip between the two reads.
 
+mod store_reads;
+#[cfg(test)]
+mod tests;
+
 use std::{sync::Arc, time::Duration};
 
-use moim_bus::{ANSWER_KEPT, Bus, BusError, Seed, SeedAnswer, SeedError, SeedSource, content_hash};
+use moim_bus::{Bus, BusError, Ring};
 use moim_core::{Loaded, RoomLimits};
-use moim_protocol::{AckLevel, Message, Position, RoomId, Seq, limits};
+use moim_protocol::{Message, Position, RoomId, Seq, limits};
 use moim_store::{MessageStore, PAGE_BYTES_MAX, PageRange};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::metrics::Metrics;
+use crate::{metrics::Metrics, spawn::Spawner};
+use store_reads::StoreReads;
 
 /// Rows asked of the ring at once.
 const RING_ROWS: usize = 256;
-/// How long the store may take for one page before the answer goes out incomplete.
-const STORE_TIMEOUT: Duration = Duration::from_secs(3);
-/// Rows of the last ten minutes that are looked through for recent sends when a room is first read; a resend of an older
-/// one after a restart would become a second message.
-const SEED_ROWS_MAX: usize = 20_000;
+/// How long the bus may take to say where the head is: a recovery of its servers is waited for.
+const RING_TIMEOUT: Duration = Duration::from_secs(9);
+/// How long the store may take for all that lets members in. Beyond it they go live with what is there, and are told that
+/// their history is not complete: nobody waits for a slow store to chat.
+const LOAD_STORE_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long the store may take for one page of somebody who asks for it, however many reads that is.
+const PAGE_STORE_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Which page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,11 +38,21 @@ pub(crate) enum PageWanted {
     After(Seq),
 }
 
+impl PageWanted {
+    fn range(self) -> PageRange {
+        match self {
+            Self::Before(None) => PageRange::Newest,
+            Self::Before(Some(before)) => PageRange::Before(before),
+            Self::After(after) => PageRange::After(after),
+        }
+    }
+}
+
 /// One page.
 #[derive(Debug, Clone)]
 pub(crate) struct Page {
-    /// The head, read after the page was asked for.
-    pub(crate) head: Position,
+    /// The head, read after the page was asked for; `None` when the bus could not say.
+    pub(crate) head: Option<Position>,
     /// Oldest first.
     pub(crate) rows: Vec<Arc<Message>>,
     /// Whether nothing is missing from it.
@@ -46,8 +63,7 @@ pub(crate) struct Page {
 #[derive(Clone)]
 pub(crate) struct Pages {
     bus: Arc<dyn Bus>,
-    store: Arc<dyn MessageStore>,
-    metrics: Arc<Metrics>,
+    store: Arc<StoreReads>,
     /// What a resume may replay; reading more would only be thrown away.
     resume: RoomLimits,
 }
@@ -60,23 +76,33 @@ struct Walk {
     /// Everything above this is in `rows`, as far as `before` is known.
     floor: Seq,
     complete: bool,
+    /// The head: nothing above it is looked for.
+    head: Seq,
+    /// Everything at or below this is in the store, and does not change there.
+    stored: Seq,
 }
 
 impl Walk {
-    fn new(rows: Vec<Arc<Message>>, head: Seq, last: Option<Seq>) -> Self {
+    fn new(ring: Ring) -> Self {
+        let Ring { head, last, stored, rows } = ring;
         let before = rows.first().map_or(last, |row| row.prev);
-        let floor = floor_of(&rows, before, head);
-        Self { rows, before, floor, complete: true }
+        let floor = floor_of(&rows, before, head.seq);
+        Self { rows, before, floor, complete: true, head: head.seq, stored }
     }
 
-    /// Puts an older page in front; `false` when it does not lead up to what is there.
-    fn extend(&mut self, mut older: Vec<Arc<Message>>) -> bool {
-        let fits = older.last().map(|row| row.seq) == self.before && is_chain(&older);
+    /// Where what is not in `rows` yet ends: everything older is below this.
+    fn below(&self) -> Seq {
+        self.rows.first().map_or(self.head.next(), |row| row.seq)
+    }
+
+    /// Puts an older page in front; `false` when it does not lead up to what is there. Its last row may be above `before`:
+    /// one that came late was not there yet when the row after it got its number.
+    fn extend(&mut self, older: &[Arc<Message>]) -> bool {
+        let fits = older.last().map(|row| row.seq) >= self.before && !older.is_empty() && is_chain(older);
         if fits {
             self.before = older.first().and_then(|row| row.prev);
-            self.floor = floor_of(&older, self.before, self.floor);
-            older.append(&mut self.rows);
-            self.rows = older;
+            self.floor = floor_of(older, self.before, self.floor);
+            self.rows.splice(..0, older.iter().cloned());
         }
         fits
     }
@@ -91,7 +117,8 @@ fn is_chain(rows: &[Arc<Message>]) -> bool {
     rows.windows(2).all(|pair| {
         let [earlier, later] = pair else { return true };
         let counts_on = earlier.epoch == later.epoch && later.seq == earlier.seq.next();
-        counts_on || later.prev == Some(earlier.seq)
+        // A `prev` below the earlier one: that came late, when the later one had its number already.
+        counts_on || later.prev.is_some_and(|prev| prev <= earlier.seq)
     })
 }
 
@@ -102,62 +129,83 @@ impl Pages {
         bus: Arc<dyn Bus>,
         store: Arc<dyn MessageStore>,
         metrics: Arc<Metrics>,
+        spawner: Spawner,
         resume: RoomLimits,
     ) -> Self {
-        Self { bus, store, metrics, resume }
+        Self { bus, store: StoreReads::new(store, metrics, spawner), resume }
+    }
+
+    async fn ring(&self, room: &RoomId) -> Result<Ring, BusError> {
+        let late = |_| Err(BusError::Unavailable("the bus took too long to say where the head is".into()));
+        timeout(RING_TIMEOUT, self.bus.ring(room, RING_ROWS)).await.unwrap_or_else(late)
     }
 
     /// What a room needs to let members in: the head, the newest messages, and those from `from` on unless there are more
     /// than a resume may replay.
     ///
     /// # Errors
-    /// When the bus cannot say where the head is. A store that is away only makes it incomplete.
+    /// When the bus cannot say where the head is. A store that is away or slow only makes it incomplete.
     ///
     /// # Cancel safety
     /// Safe: it only reads.
     pub(crate) async fn load(&self, room: &RoomId, from: Option<Seq>) -> Result<Loaded, BusError> {
-        let ring = self.bus.ring(room, RING_ROWS).await?;
-        let mut walk = Walk::new(ring.rows, ring.head.seq, ring.last);
+        let ring = self.ring(room).await?;
+        let until = Instant::now() + LOAD_STORE_TIMEOUT;
+        let head = ring.head.clone();
+        let mut walk = Walk::new(ring);
         loop {
             let reached = from.is_none_or(|from| walk.rows.first().is_some_and(|row| row.seq <= from));
             let beyond = walk.rows.len() > self.resume.resume_messages_max
                 || walk.rows.iter().map(|row| row.weight_bytes()).sum::<usize>()
                     > self.resume.resume_bytes_max;
             let enough = walk.rows.len() >= limits::HISTORY_ON_JOIN && (reached || beyond);
-            if enough || !self.older(room, &mut walk).await {
+            if enough || !self.older(room, &mut walk, until).await {
                 break;
             }
         }
-        Ok(Loaded { head: ring.head, rows: walk.rows, floor: walk.floor, complete: walk.complete })
+        Ok(Loaded { head, rows: walk.rows, floor: walk.floor, complete: walk.complete })
     }
 
     /// One page more in front; `false` when there is none or it cannot be had.
-    async fn older(&self, room: &RoomId, walk: &mut Walk) -> bool {
-        let Some(before) = walk.before.filter(|before| *before > Seq::ZERO) else { return false };
-        let page = self.read(room, PageRange::Before(before.next()), limits::PAGE_LIMIT_MAX).await;
-        walk.complete = page.is_some_and(|page| walk.extend(page));
+    async fn older(&self, room: &RoomId, walk: &mut Walk, until: Instant) -> bool {
+        if walk.before == Some(Seq::ZERO) {
+            return false;
+        }
+        let page = timeout_at(until, self.below(room, walk.below(), walk.stored)).await.ok().flatten();
+        if walk.before.is_none() && page.as_ref().is_some_and(|page| page.is_empty()) {
+            // Numbers began there with the past unknown, and there is none.
+            walk.before = Some(Seq::ZERO);
+            return false;
+        }
+        // With `before` unknown nothing says what must be there, so nothing that is there is known to be all.
+        walk.complete = walk.before.is_some() && page.is_some_and(|page| walk.extend(&page));
         walk.complete
     }
 
-    async fn read(&self, room: &RoomId, range: PageRange, limit: usize) -> Option<Vec<Arc<Message>>> {
-        self.metrics.store_reads.inc();
-        match timeout(STORE_TIMEOUT, self.store.page(room, range, limit)).await {
-            Ok(Ok(rows)) => Some(rows),
-            Ok(Err(error)) => {
-                tracing::warn!(%room, %error, "page could not be read from the store");
-                None
-            }
-            Err(_) => {
-                tracing::warn!(%room, "the store took too long for a page");
-                None
-            }
+    /// The rows below a number: from the bus, where they may not be stored yet, else from the store. `None` when one of them
+    /// cannot be asked.
+    async fn below(&self, room: &RoomId, below: Seq, stored: Seq) -> Option<Arc<Vec<Arc<Message>>>> {
+        if below <= stored.next() {
+            return self.store.below(room, below).await;
         }
+        let rows = match self.bus.older(room, below, RING_ROWS).await {
+            Ok(rows) if rows.is_empty() => {
+                // They are in the store by now, but were not yet when the ring was read: a read that began then may miss them.
+                self.store.once(room, PageRange::Before(below), limits::PAGE_LIMIT_MAX).await?
+            }
+            Ok(rows) => rows,
+            Err(error) => {
+                tracing::debug!(%room, %error, "the bus could not be asked for older messages");
+                return None;
+            }
+        };
+        Some(Arc::new(rows))
     }
 
-    /// A page for a client that asks for one.
+    /// A page for a client that asks for one. While the bus cannot be asked it is what the store has, and incomplete.
     ///
     /// # Errors
-    /// When the bus cannot say where the head is.
+    /// When a bound of the bus is reached.
     ///
     /// # Cancel safety
     /// Safe: it only reads.
@@ -167,14 +215,21 @@ impl Pages {
         wanted: PageWanted,
         limit: usize,
     ) -> Result<Page, BusError> {
-        let ring = self.bus.ring(room, RING_ROWS).await?;
+        let ring = match self.ring(room).await {
+            Ok(ring) => ring,
+            Err(BusError::Unavailable(_)) => {
+                let rows = self.store.once(room, wanted.range(), limit).await.unwrap_or_default();
+                return Ok(Page { head: None, rows, complete: false });
+            }
+            Err(error) => return Err(error),
+        };
         let head = ring.head.clone();
-        let walk = Walk::new(ring.rows, head.seq, ring.last);
+        let walk = Walk::new(ring);
         let (rows, complete) = match wanted {
             PageWanted::Before(before) => self.page_before(room, walk, before, limit).await,
             PageWanted::After(after) => self.page_after(room, walk, after, limit).await,
         };
-        Ok(Page { head, rows, complete })
+        Ok(Page { head: Some(head), rows, complete })
     }
 
     async fn page_before(
@@ -185,17 +240,23 @@ impl Pages {
         limit: usize,
     ) -> (Vec<Arc<Message>>, bool) {
         let below = |row: &Arc<Message>| before.is_none_or(|before| row.seq < before);
-        if before.is_some_and(|before| before <= walk.floor) && walk.before != Some(Seq::ZERO) {
+        let until = Instant::now() + PAGE_STORE_TIMEOUT;
+        // Below a row whose `prev` is unknown the walk does not lead.
+        let reach = if walk.before.is_none() { walk.below() } else { walk.floor };
+        if let Some(before) = before.filter(|before| *before <= reach && walk.before != Some(Seq::ZERO)) {
             // The ring has nothing of it, and what it covers need not be walked through.
-            let range = before.map_or(PageRange::Newest, PageRange::Before);
-            let Some(rows) = self.read(room, range, limit).await else { return (Vec::new(), false) };
-            let whole = is_chain(&rows) && is_whole(&rows, limit);
-            return (rows, whole);
+            let page = timeout_at(until, self.below(room, before, walk.stored)).await.ok().flatten();
+            let Some(page) = page else { return (Vec::new(), false) };
+            if !is_chain(&page) {
+                return (page[page.len().saturating_sub(limit)..].to_vec(), false);
+            }
+            walk.before = page.first().and_then(|row| row.prev).or(page.is_empty().then_some(Seq::ZERO));
+            walk.rows = page.to_vec();
         }
         let bytes = |rows: &[Arc<Message>]| rows.iter().map(|row| row.weight_bytes()).sum::<usize>();
         while walk.rows.iter().filter(|row| below(row)).count() < limit && bytes(&walk.rows) < PAGE_BYTES_MAX
         {
-            if !self.older(room, &mut walk).await {
+            if !self.older(room, &mut walk, until).await {
                 break;
             }
         }
@@ -209,93 +270,69 @@ impl Pages {
     async fn page_after(
         &self,
         room: &RoomId,
-        walk: Walk,
+        mut walk: Walk,
         after: Seq,
         limit: usize,
     ) -> (Vec<Arc<Message>>, bool) {
+        let until = Instant::now() + PAGE_STORE_TIMEOUT;
         let mut rows = Vec::new();
-        if after < walk.floor {
-            let Some(page) = self.read(room, PageRange::After(after), limit).await else {
-                return (rows, false);
-            };
+        if after < walk.floor && after < walk.stored {
+            // Not shared: its upper end is wherever the room stands when it is read.
+            let page = timeout_at(until, self.store.once(room, PageRange::After(after), limit)).await;
+            let Some(page) = page.ok().flatten() else { return (rows, false) };
             // It must begin right after the cursor; the ring does not reach so far down, so it cannot be empty.
-            let begins = page.first().is_some_and(|row| row.prev.is_some_and(|prev| prev <= after));
-            if !begins || !is_chain(&page) {
+            if !begins_after(&page, after) || !is_chain(&page) {
                 return (page, false);
             }
             rows = page;
         }
         let reached = rows.last().map_or(after, |row| row.seq);
-        let ring: Vec<_> = walk.rows.into_iter().filter(|row| row.seq > reached).collect();
+        if rows.len() < limit && (walk.stored..walk.floor).contains(&reached) {
+            self.lead_up_from(room, &mut walk, reached, limit - rows.len(), until).await;
+            if rows.is_empty() && reached < walk.floor {
+                return (rows, false);
+            }
+        }
+        let upper: Vec<_> = walk.rows.into_iter().filter(|row| row.seq > reached).collect();
         // A page that was cut by its bytes ends before the ring begins: what lies between comes with the next one.
-        let joins = match (rows.last(), ring.first()) {
+        let joins = match (rows.last(), upper.first()) {
             (Some(last), Some(first)) => is_chain(&[last.clone(), first.clone()]),
             _ => true,
         };
         if joins {
             let space = limit - rows.len();
-            rows.extend(ring.into_iter().take(space));
+            rows.extend(upper.into_iter().take(space));
         }
         (rows, true)
     }
+
+    /// What follows a cursor that the ring does not reach down to, and that is not stored yet either: looked for where it
+    /// must be if numbers count on, else the ring is walked down.
+    async fn lead_up_from(&self, room: &RoomId, walk: &mut Walk, from: Seq, space: usize, until: Instant) {
+        let below = Seq(from.0.saturating_add(space as u64 + 1)).min(walk.below());
+        let near = timeout_at(until, self.bus.older(room, below, RING_ROWS)).await;
+        let near = near.ok().and_then(Result::ok).unwrap_or_default();
+        let mut near: Vec<_> = near.into_iter().filter(|row| row.seq > from).collect();
+        if begins_after(&near, from) && is_chain(&near) {
+            let joint = [near.last(), walk.rows.first()].map(Option::<&Arc<Message>>::cloned);
+            if let [Some(last), Some(first)] = joint
+                && is_chain(&[last, first])
+            {
+                near.append(&mut walk.rows);
+            }
+            (walk.rows, walk.floor) = (near, from);
+            return;
+        }
+        while from < walk.floor && self.older(room, walk, until).await {}
+    }
+}
+
+/// Nothing stands between the number and the first row.
+fn begins_after(rows: &[Arc<Message>], after: Seq) -> bool {
+    rows.first().is_some_and(|row| row.prev.is_some_and(|prev| prev <= after))
 }
 
 /// As many as were asked for, or all there are.
 fn is_whole(rows: &[Arc<Message>], limit: usize) -> bool {
     rows.len() == limit || rows.first().is_none_or(|row| row.prev == Some(Seq::ZERO))
-}
-
-/// Reads rooms for the bus that it holds nothing of.
-pub struct StoreSeeds {
-    store: Arc<dyn MessageStore>,
-}
-
-impl StoreSeeds {
-    /// From this store.
-    #[must_use]
-    pub fn new(store: Arc<dyn MessageStore>) -> Arc<Self> {
-        Arc::new(Self { store })
-    }
-}
-
-impl SeedSource for StoreSeeds {
-    fn seed(&self, room: RoomId) -> futures_util::future::BoxFuture<'static, Result<Seed, SeedError>> {
-        let store = self.store.clone();
-        Box::pin(async move {
-            let failed = |error: moim_store::StoreError| SeedError(error.to_string());
-            let newest =
-                store.page(&room, PageRange::Newest, limits::PAGE_LIMIT_MAX).await.map_err(failed)?;
-            let mut answers: Vec<_> = newest.iter().rev().filter_map(answer_of).collect();
-            let (mut oldest, mut seen) = (newest.first().cloned(), newest.len());
-            while let Some(row) = oldest.take() {
-                let age = newest.last().map_or(Duration::ZERO, |last| last.time.since(row.time));
-                if age > ANSWER_KEPT || seen >= SEED_ROWS_MAX {
-                    break;
-                }
-                let page = store
-                    .page(&room, PageRange::Before(row.seq), limits::PAGE_LIMIT_MAX)
-                    .await
-                    .map_err(failed)?;
-                answers.extend(page.iter().rev().filter_map(answer_of));
-                seen += page.len();
-                oldest = page.first().cloned();
-            }
-            answers.reverse();
-            Ok(Seed { newest, answers })
-        })
-    }
-}
-
-fn answer_of(row: &Arc<Message>) -> Option<SeedAnswer> {
-    Some(SeedAnswer {
-        sender: row.username.clone(),
-        client_id: row.client_id.clone()?,
-        content_hash: content_hash(&row.content),
-        receipt: moim_bus::Receipt {
-            position: row.position(),
-            id: row.id.clone(),
-            time: row.time,
-            level: AckLevel::Stored,
-        },
-    })
 }

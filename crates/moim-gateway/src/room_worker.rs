@@ -198,7 +198,7 @@ impl Rooms {
             }
             RoomOutput::Refuse { to, code } => to.control(Control::JoinRefused { room: id.clone(), code }),
             RoomOutput::CloseBehind { to } => to.control(Control::Close(CloseReason::SlowReader)),
-            RoomOutput::Announce { count, notice } => self.bus.presence(id, count, notice),
+            RoomOutput::Announce { here, notice } => self.bus.presence(id, here, notice),
             RoomOutput::Wake { waiter } => {
                 let ready = self.slots.get_mut(id).and_then(|slot| slot.waiters.remove(&waiter));
                 if ready.is_some_and(|ready| ready.send(()).is_err()) {
@@ -215,6 +215,7 @@ pub(crate) fn code_of(error: &BusError) -> ErrorCode {
         BusError::ClientIdReused => ErrorCode::ClientIdReused,
         BusError::Overloaded(_) => ErrorCode::Overloaded,
         BusError::Unavailable(_) => ErrorCode::Unavailable,
-        BusError::StoreUnavailable => ErrorCode::StoreUnavailable,
+        BusError::StoreUnavailable(_) => ErrorCode::StoreUnavailable,
+        BusError::Refused => ErrorCode::MessageRefused,
     }
 }

@@ -155,7 +155,7 @@ impl Driven {
             let input = match control {
                 Control::Close(reason) => return Some(Ending::ByUs(reason)),
                 Control::JoinRefused { room, code } => SessionInput::JoinRefused { room, code },
-                Control::Drain { after_ms } => SessionInput::Drain { after_ms },
+                Control::Drain { after_ms, reason } => SessionInput::Drain { after_ms, reason },
             };
             self.session.handle(Instant::now(), input);
         }

@@ -5,7 +5,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -32,6 +32,8 @@ pub(crate) struct Shared {
     pub(crate) capacity: Arc<Capacity>,
     pub(crate) addresses: Arc<Addresses>,
     pub(crate) phase: watch::Receiver<DrainPhase>,
+    /// The bus has been out of reach for so long that people are better off elsewhere (`cut_off`).
+    pub(crate) is_cut_off: AtomicBool,
     pub(crate) spawner: Spawner,
     pub(crate) connections: Connections,
     pub(crate) large_answers: Arc<Budget>,

@@ -1,61 +1,100 @@
-//! The async writer: what is in the log goes to the store, oldest first, for as long as it takes.
-//! Not here: the log (`moim-bus`), the store (`moim-store`).
+//! The async writer: what is in the logs goes to the store, oldest first, for as long as it takes.
+//! Not here: the logs (`moim-bus`), the store (`moim-store`).
+
+mod metrics;
+mod one_log;
+mod pace;
+#[cfg(test)]
+mod tests;
 
 use std::{sync::Arc, time::Duration};
 
-use moim_bus::WriteAhead;
-use moim_protocol::Message;
-use moim_store::{MessageStore, Retry, StoreError};
-use tokio::time::sleep;
+use moim_bus::{Bus, Logs};
+use moim_store::MessageStore;
+use tokio::sync::watch;
 
-use crate::metrics::Metrics;
+use crate::spawn::Spawner;
+pub(crate) use metrics::WriterMetrics;
+use one_log::OneLog;
+use pace::Pace;
 
-/// Messages taken from the log at once. While they are written the next ones gather: that is the group commit.
-const BATCH_ROWS_MAX: usize = 512;
-/// And their bytes.
-const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// The longest pause between two tries.
-const RETRY_MAX: Duration = Duration::from_secs(5);
-
-/// Drains a log into a store. The gateway spawns [`Writer::run`].
+/// Drains the logs that come to this node, each in a task of its own.
 pub(crate) struct Writer {
-    pub(crate) log: Arc<dyn WriteAhead>,
     pub(crate) store: Arc<dyn MessageStore>,
-    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) metrics: Arc<WriterMetrics>,
+    /// What runs the tasks: when it has none left, everything that could be stored is.
+    pub(crate) spawner: Spawner,
+    /// Where it says why nothing more can be stored, if that happens.
+    pub(crate) broken: watch::Sender<Option<String>>,
 }
 
 impl Writer {
-    /// Runs until the bus is closed and its log is empty.
-    ///
-    /// # Errors
-    /// When the store says that nothing but a restart helps.
+    /// Takes logs until the bus gives no more, or `stopping` turns true. Those that it has taken are drained to their end
+    /// then, by the tasks it started.
     ///
     /// # Cancel safety
-    /// Dropping it leaves what is not committed in the log; rows that were written are written again.
-    pub(crate) async fn run(self) -> Result<(), StoreError> {
-        while let Some(batch) = self.log.read(BATCH_ROWS_MAX, BATCH_BYTES_MAX).await {
-            self.store_batch(&batch).await?;
-            self.metrics.stored.inc_by(batch.len() as u64);
-            if let Err(error) = self.log.commit(&batch).await {
-                tracing::warn!(%error, "stored messages could not be committed; they are written again");
-                sleep(RETRY_MAX).await;
-            }
-        }
-        Ok(())
-    }
-
-    async fn store_batch(&self, batch: &[Arc<Message>]) -> Result<(), StoreError> {
-        let mut pause = Duration::ZERO;
+    /// Dropping it leaves the logs that it took to their tasks.
+    pub(crate) async fn run(self, mut logs: Logs, mut stopping: watch::Receiver<bool>) {
+        let pace = Pace::new();
+        self.metrics.writes_at_once.set(pace::AT_START as i64);
         loop {
-            let error = match self.store.append(batch.to_vec()).await {
-                Ok(()) => return Ok(()),
-                Err(error) => error,
+            let log = tokio::select! {
+                // What was handed over before the stop is drained.
+                biased;
+                log = logs.recv() => log,
+                _ = stopping.wait_for(|stopping| *stopping) => None,
             };
-            self.metrics.store_write_errors.inc();
-            let Retry::After(after) = error.retry() else { return Err(error) };
-            pause = (pause * 2).clamp(after, RETRY_MAX);
-            tracing::warn!(%error, rows = batch.len(), ?pause, "store did not take a batch; trying again");
-            sleep(pause).await;
+            let Some(log) = log else { return };
+            let (store, pace, metrics) = (self.store.clone(), pace.clone(), self.metrics.clone());
+            let broken = self.broken.clone();
+            self.spawner.spawn(async move {
+                metrics.logs.inc();
+                if let Err(error) = (OneLog { log, store, pace, metrics: metrics.clone() }).run().await {
+                    broken.send_replace(Some(error.to_string()));
+                }
+                metrics.logs.dec();
+            });
+        }
+    }
+}
+
+/// Answers only when the store is broken for good, with why.
+///
+/// # Cancel safety
+/// Safe: it only waits.
+pub(crate) async fn why_broken(broken: &mut watch::Receiver<Option<String>>) -> String {
+    match broken.wait_for(Option::is_some).await {
+        Ok(why) => why.clone().unwrap_or_default(),
+        // The writer ended in peace: nothing is broken.
+        Err(_) => std::future::pending().await,
+    }
+}
+
+/// The last part of a stop: nothing new is taken, what was taken is stored, the others are told.
+pub(crate) struct Flush {
+    pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) store: Arc<dyn MessageStore>,
+    /// The writer's tasks.
+    pub(crate) writer: Spawner,
+}
+
+impl Flush {
+    /// Answers whether the store closed cleanly.
+    ///
+    /// # Cancel safety
+    /// Dropping it leaves the stop where it is; what was acknowledged is safe at every point.
+    pub(crate) async fn run(self, stop: &watch::Sender<bool>) -> bool {
+        self.bus.close();
+        stop.send_replace(true);
+        self.writer.finished(Duration::MAX).await;
+        // What this node took may be in a log that another one drains.
+        self.bus.flushed().await;
+        match self.store.close().await {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::error!(%error, "the store did not close cleanly");
+                false
+            }
         }
     }
 }

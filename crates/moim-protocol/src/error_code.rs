@@ -78,6 +78,8 @@ error_codes! {
         "The log cannot be reached; whether the message was taken may be unknown.", "Wait `retryAfterMs`, then send it again with the same `clientId`.";
     StoreUnavailable => "store_unavailable", 503, "저장소를 지금 쓸 수 없습니다.", "The message store is away right now.",
         "`stored` was asked for while the store is away. The message is in the log.", "Send it again with the same `clientId` after `retryAfterMs`: it gets its ack and is not doubled.";
+    MessageRefused => "message_refused", 422, "저장할 수 없는 메시지라서 버려졌습니다.", "The message cannot be stored, and was dropped.",
+        "The store refuses this message for good, for example for its size. Nothing of it is kept but its number.", "Change the content, and send it with a new `clientId`.";
     ServerFull => "server_full", 503, "서버의 연결이 모두 찼습니다.", "The server has as many connections as it may have.",
         "The node holds `limits.connections_max` connections.", "Come back after `Retry-After` seconds; with several nodes another one answers.";
     AddressFull => "address_full", 429, "이 주소의 연결이 모두 찼습니다.", "Your address has as many connections as it may have.",

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AckLevel, Epoch, ErrorCode, Language, Message, MessageId, RoomId, Seq, Timestamp,
+    AckLevel, Epoch, ErrorCode, Language, Message, MessageId, RoomId, Seq, Timestamp, UserName,
     server_frame::message_frames,
 };
 
@@ -16,10 +16,12 @@ use crate::{
 pub struct HistoryAnswer<'a> {
     /// The room.
     pub room: &'a RoomId,
-    /// The head's epoch.
-    pub epoch: &'a Epoch,
-    /// The last number used.
-    pub head: Seq,
+    /// The head's epoch; not there while the log cannot be asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<&'a Epoch>,
+    /// The last number used; not there while the log cannot be asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub head: Option<Seq>,
     /// Oldest first.
     #[serde(serialize_with = "message_frames")]
     pub messages: &'a [Arc<Message>],
@@ -42,6 +44,9 @@ pub struct RoomAnswer<'a> {
     pub seq: Seq,
     /// Connections in the room, over the whole cluster.
     pub user_count: u64,
+    /// The name of each of them, sorted; only of a room with few people in it, of whom all are known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub members: Option<&'a [UserName]>,
 }
 
 /// Body of `POST …/messages`.

@@ -25,7 +25,7 @@ pub use image::{Frame, FramePayload, close_image, data_image, ping_image};
 pub use message::{Message, PresenceChange};
 pub use position::{Cursor, Position, Seq};
 pub use request::{JoinQuery, Profile, QueryFault, decode_segment, parse_seq, query_pairs};
-pub use room_event::{Notice, RoomEvent, Typing};
+pub use room_event::{HERE_NAMES_MAX, Here, Notice, RoomEvent, Typing};
 pub use server_frame::{AckFrame, ErrorFrame, GapFrame, HistoryFrame, JoinedFrame, PageFrame, ServerFrame};
 pub use text::Language;
 pub use time::Timestamp;

@@ -18,6 +18,18 @@ pub struct Notice {
     pub except: Option<MemberKey>,
 }
 
+/// Who is in a room, on one node or on all.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Here {
+    /// Connections.
+    pub count: u64,
+    /// Names of some of them, at most [`HERE_NAMES_MAX`]; all of them when there are not more.
+    pub names: Vec<UserName>,
+}
+
+/// Names told of one room: beyond it, who is here is a number.
+pub const HERE_NAMES_MAX: usize = 32;
+
 /// Somebody started or stopped typing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Typing {

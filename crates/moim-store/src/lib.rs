@@ -4,6 +4,7 @@
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod memory;
+mod none;
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,6 +12,7 @@ use futures_util::future::BoxFuture;
 use moim_protocol::{Epoch, Message, Position, RoomId, Seq, Timestamp};
 
 pub use memory::{MemoryConfig, MemoryStore};
+pub use none::NoStore;
 
 /// Keeps messages for good, by room and number.
 ///
@@ -109,6 +111,9 @@ pub enum StoreError {
     /// It can do nothing more until the process starts again: closed, or its files are broken.
     #[error("the store is broken: {0}")]
     Broken(String),
+    /// There is none, and none was wanted: history is what the bus holds.
+    #[error("there is no store (store.kind = \"none\")")]
+    Absent,
 }
 
 /// What to do after an error.
@@ -129,7 +134,7 @@ impl StoreError {
         match self {
             Self::Unavailable(_) => Retry::After(Duration::from_millis(500)),
             Self::Refused(_) => Retry::OneByOne,
-            Self::Broken(_) => Retry::Never,
+            Self::Broken(_) | Self::Absent => Retry::Never,
         }
     }
 }

@@ -78,6 +78,33 @@ Examples:
 
 Next: `moim check-config` tries a file without starting anything.";
 
+const WRITER_HELP: &str = "\
+Brings messages from Redis into the store and serves nobody: for clusters that keep this work off the nodes people \
+are connected to (writer.enabled = false there). It needs bus.kind = \"redis\". Only the operators' listener is \
+opened: /metrics, /livez, /readyz.
+
+Several may run, on their own or beside `moim serve`: they share the work, and when one is gone the others have its \
+part within seconds. SIGTERM or Ctrl-C stops it after what it has taken is stored.";
+
+const WRITER_EXAMPLES: &str = "\
+Examples:
+  moim writer --config moim.toml
+  MOIM__WRITER__ENABLED=false moim serve --config moim.toml     serves, and leaves storing to the writers
+
+Next: moim_dead_letters_total and moim_writer_write_duration_seconds in /metrics tell how it goes.";
+
+const MIGRATE_HELP: &str = "\
+Makes what is missing of the keyspace and tables of store.kind = \"cassandra\", tells what it made, and ends. It only \
+adds, so it may run at any time and again, also while moim runs. Run it once before the first start and before each \
+new version; no other command changes tables.";
+
+const MIGRATE_EXAMPLES: &str = "\
+Examples:
+  moim migrate --config moim.toml
+  MOIM__BUS__KIND=redis MOIM__STORE__KIND=cassandra MOIM__CASSANDRA__CONTACT_POINTS=10.0.0.1:9042 moim migrate
+
+Next: `moim serve` with the same configuration.";
+
 const HEALTH_HELP: &str = "\
 Asks the moim that runs with this configuration, at listen.ops, whether it is ready for people (/readyz). Says so \
 in a sentence and exits with 0 (yes) or 1 (no, or no answer within 2 seconds). For container health checks: it \
@@ -110,6 +137,12 @@ pub(crate) enum Command {
     /// Serve chat; this is what `moim` alone does
     #[command(long_about = SERVE_HELP, after_long_help = SERVE_EXAMPLES)]
     Serve,
+    /// Only bring messages from Redis into the store
+    #[command(long_about = WRITER_HELP, after_long_help = WRITER_EXAMPLES)]
+    Writer,
+    /// Make the tables in Cassandra
+    #[command(long_about = MIGRATE_HELP, after_long_help = MIGRATE_EXAMPLES)]
+    Migrate,
     /// Tell every fault of the configuration, and start nothing
     #[command(long_about = CHECK_HELP, after_long_help = CHECK_EXAMPLES)]
     CheckConfig,

@@ -14,7 +14,9 @@ mod value;
 use std::{collections::BTreeMap, path::PathBuf};
 
 use ::config::ConfigError;
+use moim_bus_redis::RedisConfig;
 use moim_gateway::{AuthConfig, ConfigFault, DrainConfig, GatewayConfig, LimitsConfig, ListenConfig};
+use moim_store_cassandra::CassandraConfig;
 use moim_store_fjall::EmbeddedConfig;
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +25,10 @@ use self::{fault::Fault, layer::Layer, value::Written};
 pub(crate) use self::{
     fault::Faults,
     render::render,
-    sections::{BusConfig, LogConfig, MemoryConfig, StoreConfig, StoreKind},
+    sections::{
+        AckConfig, AckSetting, BusConfig, BusKind, LogConfig, MemoryConfig, NodeConfig, StoreConfig,
+        StoreKind, WriterConfig,
+    },
 };
 
 /// Everything a node is told.
@@ -40,12 +45,22 @@ pub(crate) struct Config {
     pub(crate) drain: DrainConfig,
     /// What carries messages.
     pub(crate) bus: BusConfig,
+    /// The bus of kind `redis`.
+    pub(crate) redis: RedisConfig,
     /// What keeps messages.
     pub(crate) store: StoreConfig,
     /// The store of kind `embedded`.
     pub(crate) embedded: EmbeddedConfig,
     /// The store of kind `memory`.
     pub(crate) memory: MemoryConfig,
+    /// The store of kind `cassandra`.
+    pub(crate) cassandra: CassandraConfig,
+    /// What an acknowledgement stands for.
+    pub(crate) ack: AckConfig,
+    /// Who this node is.
+    pub(crate) node: NodeConfig,
+    /// Who drains logs.
+    pub(crate) writer: WriterConfig,
     /// The log.
     pub(crate) log: LogConfig,
 }
@@ -96,8 +111,15 @@ impl Config {
 
     fn validate(&self) -> Vec<ConfigFault> {
         let mut faults = self.gateway().validate();
+        faults.extend(self.redis.validate().iter().map(|fault| fault_of("redis", fault)));
         faults.extend(self.embedded.validate().iter().map(|fault| fault_of("embedded", fault)));
         faults.extend(self.memory.store().validate().iter().map(|fault| fault_of("memory", fault)));
+        faults.extend(self.cassandra.validate().iter().map(|fault| fault_of("cassandra", fault)));
+        let mismatch = self.store.kind.fault_with(self.bus.kind);
+        faults.extend(mismatch.map(|problem| ConfigFault::new("store.kind", problem)));
+        self.ack.validate(self.store.kind, &mut faults);
+        self.node.validate(&mut faults);
+        self.writer.validate(self.bus.kind, &mut faults);
         self.log.validate(&mut faults);
         faults
     }

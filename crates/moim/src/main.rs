@@ -18,7 +18,7 @@ use clap::Parser;
 
 use crate::{
     cli::{Cli, Command},
-    config::{Config, Loaded},
+    config::{BusKind, Config, Loaded, StoreKind},
     start_error::StartError,
 };
 
@@ -33,10 +33,24 @@ fn main() -> ExitCode {
         // A health check knows only yes and no; Docker keeps the other statuses for itself.
         (Command::Healthcheck { .. }, Err(faults)) => complain(&faults, FAILED),
         (_, Err(faults)) => complain(&faults, FAULTY_CONFIG),
-        (Command::Serve, Ok(loaded)) => match serve(loaded.config) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => complain(&error, FAILED),
-        },
+        (Command::Serve, Ok(loaded)) => run(loaded.config, wiring::serve),
+        (Command::Writer, Ok(loaded)) if loaded.config.bus.kind != BusKind::Redis => complain(
+            &"`moim writer` is for bus.kind = \"redis\"; with \"in-process\" the node that serves is the only one that can \
+              store what was sent to it. Set MOIM__BUS__KIND=redis or bus.kind in the file, or run `moim serve`",
+            FAULTY_CONFIG,
+        ),
+        (Command::Writer, Ok(loaded)) if loaded.config.store.kind == StoreKind::None => complain(
+            &"`moim writer` has nothing to do with store.kind = \"none\": messages stay in Redis. Set \
+              MOIM__STORE__KIND=cassandra or store.kind in the file, or run only `moim serve`",
+            FAULTY_CONFIG,
+        ),
+        (Command::Writer, Ok(loaded)) => run(loaded.config, wiring::drain),
+        (Command::Migrate, Ok(loaded)) if loaded.config.store.kind != StoreKind::Cassandra => complain(
+            &"`moim migrate` is for store.kind = \"cassandra\"; the other stores make their files themselves. Set \
+              MOIM__STORE__KIND=cassandra or store.kind in the file",
+            FAULTY_CONFIG,
+        ),
+        (Command::Migrate, Ok(loaded)) => run(loaded.config, wiring::migrate),
         (Command::CheckConfig, Ok(loaded)) => say(&good(&loaded)),
         (Command::Config, Ok(loaded)) => say(&config::render(&loaded)),
         (Command::Healthcheck { live }, Ok(loaded)) => match health::ask(loaded.config.listen.ops, live) {
@@ -46,11 +60,18 @@ fn main() -> ExitCode {
     }
 }
 
-fn serve(config: Config) -> Result<(), StartError> {
-    moim_telemetry::log::init(config.log.format.into(), &config.log.level)?;
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(StartError::Runtime)?;
-    runtime.block_on(wiring::run(config))
+/// Does something that runs until it is done or told to stop.
+fn run(config: Config, what: impl AsyncFnOnce(Config) -> Result<(), StartError>) -> ExitCode {
+    let run = || {
+        moim_telemetry::log::init(config.log.format.into(), &config.log.level)?;
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(StartError::Runtime)?;
+        runtime.block_on(what(config))
+    };
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => complain(&error, FAILED),
+    }
 }
 
 fn good(loaded: &Loaded) -> String {

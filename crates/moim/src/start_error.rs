@@ -3,6 +3,7 @@
 
 use std::{fmt, io, net::SocketAddr};
 
+use moim_store_cassandra::MigrateError;
 use moim_store_fjall::OpenError;
 use moim_telemetry::log::LogError;
 
@@ -55,6 +56,9 @@ pub(crate) enum StartError {
     /// The embedded store does not open; its own sentence says why and what to do.
     #[error("{0}. The folder is set with --data, MOIM__EMBEDDED__PATH or embedded.path in the file")]
     Store(#[from] OpenError),
+    /// The tables could not be made; its own sentence says why and what to do.
+    #[error("{0}")]
+    Migrate(#[from] MigrateError),
     /// There is no log.
     #[error("the log cannot be started: {0}")]
     Log(#[from] LogError),

@@ -1,19 +1,25 @@
-//! From a configuration to a running node: store, bus, gateway, banner, signals, drain.
+//! From a configuration to a running node: store, bus, gateway or writer, banner, signals, drain.
 //! Not here: the parts themselves (their crates), reading the configuration (`config`).
 
-use std::{sync::Arc, thread::available_parallelism, time::SystemTime};
+use std::{future::Future, sync::Arc, thread::available_parallelism, time::SystemTime};
 
-use moim_bus::{InProcessBus, InProcessConfig, Numbering, RelaySink};
-use moim_gateway::{Gateway, Parts, StartFault, StoreSeeds};
+use futures_util::future::{self, BoxFuture, FutureExt};
+use moim_bus::{Bus, InProcessBus, InProcessConfig, Logs, Numbering, RelaySink};
+use moim_bus_redis::{AckPolicy, RedisBus, RedisBusConfig};
+use moim_gateway::{Gateway, Parts, StartFault, StoreSeeds, WriterNode, WriterParts};
 use moim_protocol::{Epoch, NodeId, Timestamp};
-use moim_store::{MemoryStore, MessageStore};
+use moim_store::{MemoryStore, MessageStore, NoStore};
+use moim_store_cassandra::{CassandraStore, StoreMetrics};
 use moim_store_fjall::EmbeddedStore;
-use moim_telemetry::Registry;
-use tokio::signal::unix::{SignalKind, signal};
+use moim_telemetry::{MetricError, Registry};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::mpsc,
+};
 
 use crate::{
     banner::Banner,
-    config::{Config, StoreKind},
+    config::{AckSetting, BusKind, Config, StoreKind},
     say,
     start_error::{Listener, StartError},
 };
@@ -21,54 +27,165 @@ use crate::{
 /// The one partition of a node that is alone.
 const PARTITION: u32 = 0;
 
-/// Runs a node until it is told to stop, or its store breaks.
-pub(crate) async fn run(config: Config) -> Result<(), StartError> {
-    let parts = parts(&config).await?;
-    let mut gateway = Gateway::start(config.gateway(), parts).await.map_err(StartError::from)?;
-    say(&Banner::of(&config, gateway.public(), gateway.ops()).render());
-    let broken = tokio::select! {
-        stopped = stop_signal() => stopped.map(|()| None).map_err(StartError::Runtime)?,
-        why = gateway.broken() => Some(why),
+/// Serves people until it is told to stop, or its store breaks.
+pub(crate) async fn serve(config: Config) -> Result<(), StartError> {
+    let registry = registry()?;
+    let store = store_of(&config, &registry)?;
+    let (sink, relayed) = RelaySink::new(available_parallelism().map_or(1, usize::from));
+    let bus = bus_of(&config, &store, sink.clone(), (config.writer.enabled, &registry)).await?;
+    let parts = Parts {
+        bus: bus.bus,
+        logs: bus.logs,
+        driver: future::join(bus.driver, store.driver).map(drop).boxed(),
+        store: store.store,
+        relay: (sink, relayed),
+        registry,
     };
-    let clean = gateway.drain().await;
+    let mut gateway = Gateway::start(config.gateway(), parts).await?;
+    say(&Banner::of(&config, gateway.public(), gateway.ops()).render());
+    let why = stopped_or(gateway.broken()).await?;
+    judge(why, gateway.drain().await)
+}
+
+/// Drains logs until it is told to stop, or its store breaks.
+pub(crate) async fn drain(config: Config) -> Result<(), StartError> {
+    let registry = registry()?;
+    let store = store_of(&config, &registry)?;
+    // Nobody is in a room here: nothing is subscribed, nothing comes.
+    let (sink, relayed) = RelaySink::new(1);
+    let bus = bus_of(&config, &store, sink, (true, &registry)).await?;
+    let parts = WriterParts {
+        bus: bus.bus,
+        logs: bus.logs,
+        driver: future::join(bus.driver, store.driver).map(drop).boxed(),
+        store: store.store,
+        registry,
+    };
+    let mut writer = WriterNode::start(config.gateway(), parts).await?;
+    say(&Banner::of(&config, config.listen.public, writer.ops()).render_writer());
+    let why = stopped_or(writer.broken()).await?;
+    let result = judge(why, writer.drain().await);
+    drop(relayed);
+    result
+}
+
+/// Makes the tables.
+pub(crate) async fn migrate(config: Config) -> Result<(), StartError> {
+    let report = moim_store_cassandra::migrate(&config.cassandra).await?;
+    say(&format!("{report}\n"));
+    Ok(())
+}
+
+/// Waits for the signal to stop; `Some`: why it must stop before.
+async fn stopped_or(broken: impl Future<Output = String>) -> Result<Option<String>, StartError> {
+    tokio::select! {
+        stopped = stop_signal() => stopped.map(|()| None).map_err(StartError::Runtime),
+        why = broken => Ok(Some(why)),
+    }
+}
+
+fn judge(broken: Option<String>, clean: bool) -> Result<(), StartError> {
     match broken {
         Some(problem) => Err(StartError::Failed { what: "the store", problem }),
         None if clean => Ok(()),
         None => Err(StartError::Failed {
             what: "the stop",
-            problem: "not everything was closed within drain.grace_seconds; what was acknowledged is stored"
+            problem: "not everything was closed within drain.grace_seconds; what was acknowledged is safe"
                 .into(),
         }),
     }
 }
 
-async fn parts(config: &Config) -> Result<Parts, StartError> {
-    let node = NodeId(random());
-    let (store, numbering): (Arc<dyn MessageStore>, _) = match config.store.kind {
+fn registry() -> Result<Registry, StartError> {
+    Registry::new(env!("CARGO_PKG_VERSION")).map_err(StartError::from)
+}
+
+/// A store and what it does beside its callers.
+struct Store {
+    store: Arc<dyn MessageStore>,
+    driver: BoxFuture<'static, ()>,
+}
+
+fn store_of(config: &Config, registry: &Registry) -> Result<Store, StartError> {
+    let idle = || future::ready(()).boxed();
+    Ok(match config.store.kind {
         StoreKind::Embedded => {
-            let store = Arc::new(EmbeddedStore::open(config.embedded.clone())?);
-            let epoch = epoch_of(&*store).await?;
-            (store, Numbering::Kept(epoch))
+            Store { store: Arc::new(EmbeddedStore::open(config.embedded.clone())?), driver: idle() }
         }
-        StoreKind::Memory => (Arc::new(MemoryStore::new(config.memory.store())), Numbering::Volatile),
-    };
-    let workers = available_parallelism().map_or(1, usize::from);
-    let (sink, relayed) = RelaySink::new(workers);
-    let (bus, driver) = InProcessBus::new(
-        InProcessConfig::new(node, numbering),
-        sink.clone(),
-        StoreSeeds::new(store.clone()),
-    );
-    let registry = Registry::new(env!("CARGO_PKG_VERSION"))
-        .map_err(|error| StartError::Failed { what: "the metric registry", problem: error.to_string() })?;
-    Ok(Parts {
-        bus: bus.clone(),
-        log: bus,
-        driver: Box::pin(driver.run()),
-        store,
-        relay: (sink, relayed),
-        registry,
+        StoreKind::Memory => {
+            Store { store: Arc::new(MemoryStore::new(config.memory.store())), driver: idle() }
+        }
+        StoreKind::Cassandra => {
+            let metrics = StoreMetrics::register(registry)?;
+            let (store, driver) = CassandraStore::new(config.cassandra.clone(), metrics);
+            Store { store, driver: driver.run().boxed() }
+        }
+        StoreKind::None => Store { store: Arc::new(NoStore), driver: idle() },
     })
+}
+
+/// A bus as a node is made with it.
+struct WiredBus {
+    bus: Arc<dyn Bus>,
+    logs: Logs,
+    driver: BoxFuture<'static, ()>,
+}
+
+/// The bus of the configuration. `drains`: whether this node takes logs to drain.
+async fn bus_of(
+    config: &Config,
+    store: &Store,
+    sink: RelaySink,
+    (drains, registry): (bool, &Registry),
+) -> Result<WiredBus, StartError> {
+    let node = config.node.id().unwrap_or_else(|| NodeId(random()));
+    match config.bus.kind {
+        BusKind::InProcess => in_process(config, node, &store.store, sink).await,
+        BusKind::Redis => over_redis(config, node, &store.store, sink, (drains, registry)),
+    }
+}
+
+fn over_redis(
+    config: &Config,
+    node: NodeId,
+    store: &Arc<dyn MessageStore>,
+    sink: RelaySink,
+    (drains, registry): (bool, &Registry),
+) -> Result<WiredBus, StartError> {
+    let config = RedisBusConfig {
+        redis: config.redis.clone(),
+        node,
+        ack: match config.ack.level {
+            AckSetting::Auto => AckPolicy::Auto,
+            AckSetting::Wal => AckPolicy::Wal,
+            AckSetting::Stored => AckPolicy::Stored,
+        },
+        has_store: config.store.kind != StoreKind::None,
+        drains,
+    };
+    let (bus, driver, logs) = RedisBus::new(config, sink, StoreSeeds::new(store.clone()), registry)
+        .map_err(|error| StartError::Failed { what: "the bus", problem: error.to_string() })?;
+    Ok(WiredBus { bus, logs, driver: driver.run().boxed() })
+}
+
+async fn in_process(
+    config: &Config,
+    node: NodeId,
+    store: &Arc<dyn MessageStore>,
+    sink: RelaySink,
+) -> Result<WiredBus, StartError> {
+    let numbering = match config.store.kind {
+        // Of the others, which `Config` refuses with this bus, nothing is known to be lost.
+        StoreKind::Embedded | StoreKind::Cassandra => Numbering::Kept(epoch_of(&**store).await?),
+        StoreKind::Memory | StoreKind::None => Numbering::Volatile,
+    };
+    let seeds = StoreSeeds::new(store.clone());
+    let (bus, driver) = InProcessBus::new(InProcessConfig::new(node, numbering), sink, seeds);
+    let (hand_over, logs) = mpsc::channel(1);
+    // One log in a queue of one: it is there before anybody reads.
+    let handed_over = hand_over.try_send(bus.clone() as Arc<dyn moim_bus::WriteAhead>);
+    handed_over.map_err(|error| StartError::Failed { what: "the log", problem: error.to_string() })?;
+    Ok(WiredBus { bus, logs, driver: driver.run().boxed() })
 }
 
 /// The epoch of a store that forgets nothing: made once, kept with it.
@@ -103,9 +220,13 @@ impl From<StartFault> for StartError {
         match fault {
             StartFault::Public(address, error) => Self::bind(Listener::Public, address, error),
             StartFault::Ops(address, error) => Self::bind(Listener::Ops, address, error),
-            StartFault::Metrics(error) => {
-                Self::Failed { what: "the metric registry", problem: error.to_string() }
-            }
+            StartFault::Metrics(error) => error.into(),
         }
+    }
+}
+
+impl From<MetricError> for StartError {
+    fn from(error: MetricError) -> Self {
+        Self::Failed { what: "the metric registry", problem: error.to_string() }
     }
 }

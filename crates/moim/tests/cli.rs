@@ -76,6 +76,8 @@ fn help_pages() {
     golden("help", &place.moim(&["--help"], &[]), 0);
     golden("help_short", &place.moim(&["-h"], &[]), 0);
     golden("help_serve", &place.moim(&["serve", "--help"], &[]), 0);
+    golden("help_writer", &place.moim(&["writer", "--help"], &[]), 0);
+    golden("help_migrate", &place.moim(&["migrate", "--help"], &[]), 0);
     golden("help_check_config", &place.moim(&["help", "check-config"], &[]), 0);
     golden("help_config", &place.moim(&["config", "--help"], &[]), 0);
     golden("help_healthcheck", &place.moim(&["healthcheck", "--help"], &[]), 0);
@@ -134,7 +136,10 @@ fn check_config_tells_all_faults_at_once() {
         "kind = \"embeded\"\n",
         "\n",
         "[bus]\n",
-        "kind = \"redis\"\n",
+        "kind = \"kafka\"\n",
+        "\n",
+        "[writer]\n",
+        "enabled = \"no\"\n",
     ));
     let variables = [
         ("MOIM__LIMITS__OUTBOX_BYTES_MAX", "1MB"),
@@ -145,6 +150,60 @@ fn check_config_tells_all_faults_at_once() {
     let arguments =
         ["check-config", "--config", "moim.toml", "--ops-listen", "localhost:9765", "--log-format", "xml"];
     golden("check_all_faults", &place.moim(&arguments, &variables), 78);
+}
+
+/// Each bus has its stores; what cannot work is told before anything starts, with what can.
+#[test]
+fn check_config_tells_which_store_goes_with_which_bus() {
+    let place = Place::new();
+    let check = |bus: &str, store: &str| {
+        place.moim(&["check-config"], &[("MOIM__BUS__KIND", bus), ("MOIM__STORE__KIND", store)])
+    };
+    for (bus, store) in
+        [("in-process", "embedded"), ("in-process", "memory"), ("redis", "cassandra"), ("redis", "none")]
+    {
+        let output = check(bus, store);
+        assert_eq!(output.status.code(), Some(0), "{bus} {store}: {output:?}");
+    }
+    for (bus, store) in
+        [("redis", "embedded"), ("redis", "memory"), ("in-process", "cassandra"), ("in-process", "none")]
+    {
+        golden(&format!("check_{bus}_{store}"), &check(bus, store), 78);
+    }
+    let default_store = place.moim(&["serve"], &[("MOIM__BUS__KIND", "redis")]);
+    golden("serve_redis_default_store", &default_store, 78);
+}
+
+#[test]
+fn check_config_tells_what_cannot_be_promised() {
+    let variables = [
+        ("MOIM__BUS__KIND", "redis"),
+        ("MOIM__STORE__KIND", "none"),
+        ("MOIM__ACK__LEVEL", "stored"),
+        ("MOIM__NODE__ID", "node-1"),
+    ];
+    golden("check_promises", &Place::new().moim(&["check-config"], &variables), 78);
+    let alone =
+        [("MOIM__STORE__KIND", "memory"), ("MOIM__ACK__LEVEL", "stored"), ("MOIM__WRITER__ENABLED", "false")];
+    golden("check_promises_alone", &Place::new().moim(&["check-config"], &alone), 78);
+}
+
+#[test]
+fn writer_and_migrate_say_what_they_are_for() {
+    let place = Place::new();
+    golden("writer_in_process", &place.moim(&["writer"], &[]), 78);
+    let no_store = [("MOIM__BUS__KIND", "redis"), ("MOIM__STORE__KIND", "none")];
+    golden("writer_no_store", &place.moim(&["writer"], &no_store), 78);
+    golden("migrate_embedded", &place.moim(&["migrate"], &[]), 78);
+    let cassandra = [
+        ("MOIM__BUS__KIND", "redis"),
+        ("MOIM__STORE__KIND", "cassandra"),
+        ("MOIM__CASSANDRA__CONTACT_POINTS", "127.0.0.1:1"),
+    ];
+    let told = place.moim(&["migrate"], &cassandra);
+    let text = String::from_utf8_lossy(&told.stderr);
+    assert!(text.contains("moim: cannot connect to Cassandra at 127.0.0.1:1: "), "{text}");
+    assert_eq!(told.status.code(), Some(1));
 }
 
 #[test]

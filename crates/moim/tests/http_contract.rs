@@ -191,14 +191,24 @@ async fn a_room_tells_its_state() {
     let server = Server::start().await;
     let room = async || get(server.public, "/api/v1/rooms/r").await.json();
     let state = room().await;
-    assert_eq!(keys(&state), BTreeSet::from(["room", "epoch", "seq", "userCount"]));
+    assert_eq!(keys(&state), BTreeSet::from(["room", "epoch", "seq", "userCount", "members"]));
     assert_eq!((&state["room"], &state["seq"], &state["userCount"]), (&json!("r"), &json!(0), &json!(0)));
+    assert_eq!(state["members"], json!([]));
     let sent = send(&server, "말").await;
     let mut sun = Client::v1_joined(&server, "r", "선").await;
     let _plain = Client::plain(&server, "r", "박").await;
     sun.expect("system").await;
     let state = room().await;
     assert_eq!((&state["seq"], &state["userCount"], &state["epoch"]), (&json!(1), &json!(2), &sent["epoch"]));
+    assert_eq!(state["members"], json!(["박", "선"]));
+    // Of a crowd only the number is known, rather than some of the names.
+    let mut crowd = Vec::new();
+    for number in 0..31 {
+        crowd.push(Client::v1_joined(&server, "r", &format!("사람 {number}")).await);
+    }
+    let state = room().await;
+    assert_eq!(state["userCount"], 33);
+    assert_eq!(keys(&state), BTreeSet::from(["room", "epoch", "seq", "userCount"]));
 }
 
 #[tokio::test]

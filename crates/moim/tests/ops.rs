@@ -106,3 +106,21 @@ async fn it_is_alive_and_ready_and_says_no_more() {
         assert_eq!(get(server.ops, path).await.status, 404, "{path}");
     }
 }
+
+/// A node of a cluster starts before its Redis and its Cassandra do, and is ready when it can be of use.
+#[tokio::test]
+async fn a_node_of_a_cluster_boots_without_its_servers() {
+    let nobody = "127.0.0.1:1";
+    let settings = [
+        ("bus.kind", "redis"),
+        ("redis.urls", "redis://127.0.0.1:1"),
+        ("store.kind", "cassandra"),
+        ("cassandra.contact_points", nobody),
+    ];
+    let server = Server::start_with(&settings).await;
+    assert_eq!(get(server.ops, "/livez").await.status, 200);
+    let names = parse(&server.metrics().await);
+    assert!(names.contains_key("moim_drain_phase"));
+    let answer = get(server.public, "/api/v1/rooms/r").await;
+    answer.assert_error(503, "unavailable");
+}

@@ -277,6 +277,7 @@ impl RoomLog {
         Ring {
             head: Position { epoch: self.committed_epoch.clone(), seq: self.committed },
             last: self.committed_last,
+            stored: self.committed,
             rows: self.ring.iter().skip(skip).cloned().collect(),
         }
     }

@@ -275,6 +275,14 @@ impl SeedSource for Sends {
         });
         future::ready(Ok(Seed { newest: Vec::new(), answers: answers.collect() })).boxed()
     }
+
+    fn generation(&self, _partition: u32) -> BoxFuture<'static, Result<Option<Epoch>, SeedError>> {
+        future::ready(Ok(None)).boxed()
+    }
+
+    fn set_generation(&self, _partition: u32, _epoch: Epoch) -> BoxFuture<'static, Result<(), SeedError>> {
+        future::ready(Ok(())).boxed()
+    }
 }
 
 #[tokio::test]

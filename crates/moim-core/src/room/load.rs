@@ -71,6 +71,19 @@ impl Loads {
         self.advance = true;
     }
 
+    /// Whether one is on its way: what it found may be older than what happens now.
+    pub(super) fn is_in_flight(&self) -> bool {
+        self.in_flight.is_some()
+    }
+
+    /// The joiners of the load on its way must wait for another one.
+    pub(super) fn lose_tail(&mut self) {
+        if let Some(flight) = &mut self.in_flight {
+            flight.tail.clear();
+            flight.tail_lost = true;
+        }
+    }
+
     pub(super) fn retry_at(&self) -> Option<Instant> {
         self.retry_at
     }
@@ -104,12 +117,12 @@ impl Loads {
 
     /// A message was delivered to the live members.
     pub(super) fn keep_tail(&mut self, message: &Arc<Message>) {
-        let Some(flight) = &mut self.in_flight else { return };
-        if flight.tail.len() >= TAIL_MAX {
-            flight.tail.clear();
-            flight.tail_lost = true;
+        if self.in_flight.as_ref().is_some_and(|flight| flight.tail.len() >= TAIL_MAX) {
+            self.lose_tail();
         }
-        flight.tail.push_back(message.clone());
+        if let Some(flight) = &mut self.in_flight {
+            flight.tail.push_back(message.clone());
+        }
     }
 
     /// A load came back; `None` when it is not the one that is awaited.

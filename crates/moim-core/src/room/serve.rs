@@ -38,6 +38,7 @@ impl<H: Clone> Room<H> {
             Ok(loaded) => {
                 self.advance(&loaded);
                 self.serve_all(now, &loaded, finished);
+                self.settle_late(&loaded);
                 self.replay_held();
             }
             Err(code) => {

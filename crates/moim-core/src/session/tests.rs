@@ -133,7 +133,7 @@ fn a_refused_join_closes_only_where_it_was_the_only_room() {
 fn a_drain_tells_v1_when_to_come_back() {
     for (profile, frames) in [(Profile::V1, 2), (Profile::Plain, 1)] {
         let mut driven = Driven::home(profile);
-        driven.session.handle(driven.now, SessionInput::Drain { after_ms: 1234 });
+        driven.session.handle(driven.now, SessionInput::Drain { after_ms: 1234, reason: "drain" });
         let told = driven.outputs();
         assert_eq!(told.len(), frames);
         assert_eq!(told[frames - 1], "Close(Restart)");

@@ -32,7 +32,8 @@ pub(crate) struct Fault {
 
 impl Fault {
     pub(crate) fn new(code: ErrorCode, language: Language) -> Self {
-        let waits = matches!(code, ErrorCode::ServerFull | ErrorCode::AddressFull | ErrorCode::Draining);
+        use ErrorCode::{AddressFull, Draining, ServerFull, Unavailable};
+        let waits = matches!(code, ServerFull | AddressFull | Draining | Unavailable);
         Self { code, language, retry_after_ms: waits.then_some(RETRY_SECONDS * 1000) }
     }
 

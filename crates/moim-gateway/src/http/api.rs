@@ -125,8 +125,16 @@ fn refused(code: ErrorCode) -> Refusal {
 async fn room_of(shared: &Shared, request: &Parts) -> Result<Vec<u8>, Refusal> {
     let room = room_in_path(shared, request).map_err(refused)?;
     let head = shared.bus.ring(&room, 0).await.map_err(|error| refusal_of(&error))?.head;
-    let user_count = shared.bus.user_count(&room).await.map_err(|error| refusal_of(&error))?;
-    let body = RoomAnswer { room: &room, epoch: &head.epoch, seq: head.seq, user_count };
+    let mut here = shared.bus.who(&room).await.map_err(|error| refusal_of(&error))?;
+    here.names.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
+    let all_known = here.names.len() as u64 == here.count;
+    let body = RoomAnswer {
+        room: &room,
+        epoch: &head.epoch,
+        seq: head.seq,
+        user_count: here.count,
+        members: all_known.then_some(&*here.names),
+    };
     Ok(body.to_json())
 }
 
@@ -136,8 +144,8 @@ async fn history_of(shared: &Shared, request: &Parts, room_of: RoomOf) -> Result
     let page = read_or_wait(shared, &room, &query).await?;
     let body = HistoryAnswer {
         room: &room,
-        epoch: &page.head.epoch,
-        head: page.head.seq,
+        epoch: page.head.as_ref().map(|head| &head.epoch),
+        head: page.head.as_ref().map(|head| head.seq),
         messages: &page.rows,
         complete: page.complete,
         retry_after_ms: (!page.complete).then_some(1000),

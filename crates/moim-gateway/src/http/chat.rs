@@ -1,7 +1,7 @@
 //! The WebSocket routes: `/chat/{room}` and `/ws`.
 //! Not here: the handshake's rules (`handshake`), the session (`session_task`).
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use axum::{
     extract::{Request, State},
@@ -71,6 +71,9 @@ fn try_open(
 ) -> Result<Response, ErrorCode> {
     if *shared.phase.borrow() >= DrainPhase::ClosingInBatches {
         return Err(ErrorCode::Draining);
+    }
+    if shared.is_cut_off.load(Ordering::Relaxed) {
+        return Err(ErrorCode::Unavailable);
     }
     let path = request.uri().path().to_owned();
     let peer = request.extensions().get::<Peer>().cloned().ok_or(ErrorCode::Internal)?;

@@ -30,6 +30,8 @@ pub(crate) struct Key {
 pub(crate) enum Kind {
     /// A whole number from 0 to this.
     Whole(u64),
+    /// true or false.
+    YesNo,
     /// Any text.
     Text,
     /// An IP address and a port.
@@ -47,6 +49,10 @@ const ANY: Kind = Kind::Whole(i64::MAX as u64);
 
 const fn key(name: &'static str, kind: Kind, about: &'static str) -> Key {
     Key { name, kind, secret: false, about }
+}
+
+const fn secret(name: &'static str, kind: Kind, about: &'static str) -> Key {
+    Key { name, kind, secret: true, about }
 }
 
 /// All of them, in the order they are told.
@@ -124,15 +130,20 @@ pub(crate) const SECTIONS: &[Section] = &[
     Section {
         name: "bus",
         about: "What carries messages between the members of a room.",
-        keys: &[key("kind", Kind::Choice(&["in-process"]), "in-process: one node, nothing else needed.")],
+        keys: &[key(
+            "kind",
+            Kind::Choice(&["in-process", "redis"]),
+            "in-process: one node, nothing else needed. redis: many nodes over one Redis.",
+        )],
     },
+    REDIS,
     Section {
         name: "store",
         about: "What keeps the messages.",
         keys: &[key(
             "kind",
-            Kind::Choice(&["embedded", "memory"]),
-            "embedded: files of this node. memory: gone when moim stops.",
+            Kind::Choice(&["embedded", "memory", "cassandra", "none"]),
+            "For one node, embedded: its files; memory: gone when moim stops. Behind Redis, cassandra; none: only what Redis keeps.",
         )],
     },
     Section {
@@ -162,6 +173,34 @@ pub(crate) const SECTIONS: &[Section] = &[
             key("bytes_max", ANY, "Bytes kept in all; the oldest of the largest room go."),
         ],
     },
+    CASSANDRA,
+    Section {
+        name: "ack",
+        about: "What a sender's acknowledgement stands for, where it does not say itself.",
+        keys: &[key(
+            "level",
+            Kind::Choice(&["auto", "wal", "stored"]),
+            "Behind Redis, stored: in the store; wal: in Redis; auto: stored, and wal while the store is away or behind.",
+        )],
+    },
+    Section {
+        name: "node",
+        about: "Who this node is among the others.",
+        keys: &[key(
+            "id",
+            Kind::Text,
+            "1 to 16 hexadecimal digits, no two nodes the same. Empty: random at each start, as it should be.",
+        )],
+    },
+    Section {
+        name: "writer",
+        about: "Who brings messages from Redis into the store.",
+        keys: &[key(
+            "enabled",
+            Kind::YesNo,
+            "Whether `moim serve` does. false: some `moim writer` must run, or nothing is ever stored.",
+        )],
+    },
     Section {
         name: "log",
         about: "The log, on stderr.",
@@ -175,6 +214,98 @@ pub(crate) const SECTIONS: &[Section] = &[
         ],
     },
 ];
+
+const REDIS: Section = Section {
+    name: "redis",
+    about: "The bus of kind redis: Redis 6.2 or later, or Valkey, with appendonly on and maxmemory-policy noeviction.",
+    keys: &[
+        key(
+            "urls",
+            Kind::Texts,
+            "The servers, each as redis://[user:password@]host:port, or rediss:// for TLS. The same on every node.",
+        ),
+        key(
+            "topology",
+            Kind::Choice(&["single", "several", "sentinel", "cluster"]),
+            "single: one server. several: independent ones that share the work. sentinel, cluster: urls name some of them.",
+        ),
+        key("sentinel_master", Kind::Text, "What the sentinels call the master."),
+        key("username", Kind::Text, "The user, for servers whose URL names none."),
+        secret("password", Kind::Text, "The password, for servers whose URL has none."),
+        key("tls_ca", Kind::Text, "PEM file of who signs the servers' certificates, beside the system's."),
+        key(
+            "key_prefix",
+            Kind::Text,
+            "In front of every key and channel: several clusters can share a Redis.",
+        ),
+        key(
+            "partitions",
+            Kind::Whole(u32::MAX as u64),
+            "Parts that rooms are spread over. The same on every node, and for good.",
+        ),
+        key(
+            "ring_rows",
+            Kind::Whole(u32::MAX as u64),
+            "Newest messages of a room kept in Redis when they are stored.",
+        ),
+        key("room_idle_seconds", ANY, "Seconds after which a silent, stored room leaves Redis."),
+        key(
+            "tail_bytes_max",
+            ANY,
+            "Bytes of messages that a node keeps until they are stored, in case Redis loses them.",
+        ),
+    ],
+};
+
+const CASSANDRA: Section = Section {
+    name: "cassandra",
+    about: "The store of kind cassandra: Cassandra or Scylla. `moim migrate` makes its tables. An empty text: not set.",
+    keys: &[
+        key(
+            "contact_points",
+            Kind::Texts,
+            "Nodes to ask first, as host:port; the others are learned from them.",
+        ),
+        key("keyspace", Kind::Text, "Where the tables are."),
+        key(
+            "replication_factor",
+            Kind::Whole(u32::MAX as u64),
+            "Copies of each message, when `moim migrate` makes the keyspace. 3 nodes and 3 copies survive the loss of one.",
+        ),
+        key(
+            "datacenter",
+            Kind::Text,
+            "The data centre that is read and written. Empty: the only one there is.",
+        ),
+        key("username", Kind::Text, "Who we are, where the cluster asks."),
+        secret("password", Kind::Text, "And our password."),
+        key(
+            "tls_ca_file",
+            Kind::Text,
+            "PEM file of who signs the nodes' certificates. Set: TLS and nothing else.",
+        ),
+        key("tls_cert_file", Kind::Text, "PEM file of our own certificate, where the cluster wants one."),
+        key("tls_key_file", Kind::Text, "PEM file of its key."),
+        key("connect_timeout_millis", ANY, "Milliseconds to open a connection to a node."),
+        key("read_timeout_millis", ANY, "Milliseconds a read may take, its retries included."),
+        key("write_timeout_millis", ANY, "Milliseconds a write may take, its retries included."),
+        key(
+            "speculative_after_millis",
+            ANY,
+            "Milliseconds after which a read is also sent to another node. 0: never.",
+        ),
+        key(
+            "reads_at_once_max",
+            Kind::Whole(u32::MAX as u64),
+            "Pages read at once; each may hold 16 MiB. Beyond it they wait.",
+        ),
+        key(
+            "writes_at_once_max",
+            Kind::Whole(u32::MAX as u64),
+            "Batches written at once. Beyond it they wait.",
+        ),
+    ],
+};
 
 /// The section of that name.
 pub(crate) fn section(name: &str) -> Option<&'static Section> {
@@ -199,6 +330,7 @@ impl Kind {
         match self {
             ANY => "a whole number, 0 or more".into(),
             Self::Whole(max) => format!("a whole number from 0 to {max}"),
+            Self::YesNo => "true or false".into(),
             Self::Text => "a text".into(),
             Self::Address => "an IP address and a port, like 127.0.0.1:8765 or [::1]:8765".into(),
             Self::Choice([only]) => format!("{only:?}"),

@@ -4,6 +4,7 @@
 use super::{
     Loaded,
     catalogue::{Key, SECTIONS},
+    value::without_password,
 };
 
 const HIDDEN: &str = "(hidden)";
@@ -25,11 +26,24 @@ pub(crate) fn render(loaded: &Loaded) -> String {
     text
 }
 
+fn shown(value: &toml::Value) -> String {
+    match value {
+        toml::Value::Array(items) => {
+            format!("[{}]", items.iter().map(shown).collect::<Vec<_>>().join(", "))
+        }
+        toml::Value::String(text) => toml::Value::from(without_password(text)).to_string(),
+        other => other.to_string(),
+    }
+}
+
 fn line(key: &Key, value: Option<&toml::Value>, origin: Option<&str>) -> String {
     let mut line = format!("# {}\n", key.about);
     let shown = match value {
-        Some(_) if key.secret => Some(toml::Value::from(HIDDEN).to_string()),
-        value => value.map(ToString::to_string),
+        // Nothing set is no secret, and must be readable again.
+        Some(value) if key.secret && value.as_str() != Some("") => {
+            Some(toml::Value::from(HIDDEN).to_string())
+        }
+        value => value.map(shown),
     };
     line += &match shown {
         Some(shown) => format!("{} = {shown}", key.name),
@@ -72,8 +86,8 @@ mod tests {
         let key = Key { name: "token", kind: Kind::Text, secret: true, about: "A token." };
         let text = line(&key, Some(&toml::Value::from("hunter2")), Some("moim.toml:3"));
         assert_eq!(text, "# A token.\ntoken = \"(hidden)\"  # from moim.toml:3\n");
-        assert!(
-            keys().all(|(_, key)| key.secret == (key.name.contains("secret") || key.name.contains("token")))
-        );
+        assert_eq!(line(&key, Some(&toml::Value::from("")), None), "# A token.\ntoken = \"\"\n");
+        assert!(keys().all(|(_, key)| key.secret
+            == ["secret", "token", "password"].iter().any(|word| key.name.contains(word))));
     }
 }

@@ -13,6 +13,7 @@ use super::{catalogue::Kind, nearest};
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Written {
     Whole(i64),
+    YesNo(bool),
     Text(String),
     List(Vec<Written>),
     /// What no key takes: its type in words, and how it looks.
@@ -27,7 +28,7 @@ impl Written {
             DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
                 .map_or_else(|_| Self::Other("a number too large", number.to_string()), Self::Whole),
             DeValue::Float(number) => Self::Other("a fraction", number.to_string()),
-            DeValue::Boolean(yes) => Self::Other("a yes or no", yes.to_string()),
+            DeValue::Boolean(yes) => Self::YesNo(*yes),
             DeValue::Datetime(time) => Self::Other("a date", time.to_string()),
             DeValue::Array(items) => {
                 Self::List(items.iter().map(|item| Self::in_file(item.get_ref())).collect())
@@ -47,6 +48,7 @@ impl Written {
                 let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
                 Self::List(items.map(|item| Self::Text(item.into())).collect())
             }
+            Kind::YesNo => text.trim().parse().map_or_else(|_| Self::Text(text.into()), Self::YesNo),
             Kind::Address | Kind::Choice(_) => Self::Text(text.trim().into()),
             Kind::Text => Self::Text(text.into()),
         }
@@ -55,7 +57,8 @@ impl Written {
     fn shown(&self) -> String {
         match self {
             Self::Whole(number) => number.to_string(),
-            Self::Text(text) => format!("{text:?}"),
+            Self::YesNo(yes) => format!("{yes}, a yes or no"),
+            Self::Text(text) => format!("{:?}", without_password(text)),
             Self::List(items) => {
                 format!("[{}]", items.iter().map(Self::shown).collect::<Vec<_>>().join(", "))
             }
@@ -79,6 +82,7 @@ pub(crate) fn checked(kind: Kind, secret: bool, written: &Written, origin: &str)
         (Kind::Whole(_), Written::Text(text)) if text.parse::<u64>().is_ok() => {
             Err(wrong(", without quotes".into()))
         }
+        (Kind::YesNo, Written::YesNo(yes)) => Ok(value(ValueKind::Boolean(*yes))),
         (Kind::Text, Written::Text(text)) => Ok(value(ValueKind::String(text.clone()))),
         (Kind::Address, Written::Text(text)) => match text.parse::<SocketAddr>() {
             Ok(_) => Ok(value(ValueKind::String(text.clone()))),
@@ -103,10 +107,20 @@ pub(crate) fn checked(kind: Kind, secret: bool, written: &Written, origin: &str)
                 texts.into_iter().map(|text| Value::new(Some(&origin), text)).collect(),
             )))
         }
-        (Kind::Texts | Kind::Networks, Written::Text(text)) => {
-            Err(wrong(format!(", in brackets: [{text:?}]")))
+        (Kind::Texts | Kind::Networks, Written::Text(_)) => {
+            Err(wrong(format!(", in brackets: [{}]", written.shown())))
         }
         _ => Err(wrong(String::new())),
+    }
+}
+
+/// A URL as it may be shown; any other text as it is.
+pub(crate) fn without_password(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("://") else { return text.into() };
+    let Some((login, place)) = rest.rsplit_once('@') else { return text.into() };
+    match login.split_once(':') {
+        Some((user, _)) => format!("{scheme}://{user}:(hidden)@{place}"),
+        None => text.into(),
     }
 }
 
@@ -155,6 +169,8 @@ mod tests {
         assert_eq!(in_file(Kind::Whole(255), "0xff").unwrap().into_uint().unwrap(), 255);
         assert_eq!(in_text(Kind::Whole(20_000), "10_000").unwrap().into_uint().unwrap(), 10_000);
         assert_eq!(in_text(WORDS, "memory").unwrap().into_string().unwrap(), "memory");
+        assert!(!in_file(Kind::YesNo, "false").unwrap().into_bool().unwrap());
+        assert!(in_text(Kind::YesNo, " true").unwrap().into_bool().unwrap());
         let list: Vec<String> =
             in_text(Kind::Networks, "10.0.0.0/8, ::1/128,").unwrap().try_deserialize().unwrap();
         assert_eq!(list, ["10.0.0.0/8", "::1/128"]);
@@ -173,6 +189,8 @@ mod tests {
             ),
             (in_text(whole, "-1"), "is -1; it must be a whole number, 0 or more"),
             (in_text(Kind::Whole(9), "10"), "is 10; it must be a whole number from 0 to 9"),
+            (in_file(Kind::YesNo, "\"yes\""), "is \"yes\"; it must be true or false"),
+            (in_text(Kind::YesNo, "1"), "is \"1\"; it must be true or false"),
             (in_file(Kind::Text, "true"), "is true, a yes or no; it must be a text"),
             (
                 in_file(WORDS, "\"memroy\""),
@@ -205,6 +223,18 @@ mod tests {
         ] {
             let told = fault.unwrap_err();
             assert!(told.ends_with(hint), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_password_in_an_address_is_not_repeated() {
+        let told = in_file(Kind::Texts, "\"redis://me:hunter2@h:1\"").unwrap_err();
+        assert_eq!(
+            told,
+            "is \"redis://me:(hidden)@h:1\"; it must be a list of texts, in brackets: [\"redis://me:(hidden)@h:1\"]"
+        );
+        for unchanged in ["redis://h:1", "redis://me@h:1", "a:b@c"] {
+            assert_eq!(super::without_password(unchanged), unchanged);
         }
     }
 

@@ -1,0 +1,416 @@
+//! What all parts of the bus share: servers, partitions, queues, and the small calls that belong to no larger part.
+//! Not here: tasks (`driver`), sends (`lane`), reads (`reads`), generations (`recovery`).
+
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+
+use futures_util::future::{self, BoxFuture};
+use moim_bus::{BusError, BusHealth, Here, Logs, RelaySink, Relayed, SeedSource, stable_hash};
+use moim_protocol::{Epoch, NodeId, RoomId, Timestamp, Typing};
+use moim_telemetry::Registry;
+use tokio::{
+    sync::{Notify, mpsc},
+    time::sleep,
+};
+
+use crate::{
+    RedisBusConfig, RedisBusError, RedisDriver, Topology, event,
+    keys::Keys,
+    lane::{Lanes, Taken},
+    link::{CallError, Link},
+    log::Held,
+    metrics::Metrics,
+    nodes::{self, Beat},
+    partition::{Partition, reply},
+    presence::Presence,
+    reads::Seeds,
+    relay::Relay,
+    script::Scripts,
+    tail::TailBytes,
+    topology::Map,
+};
+
+/// Between two looks at whether everything is stored, at the end.
+const FLUSH_LOOK: Duration = Duration::from_millis(50);
+/// Typing signals and probes on their way to Redis. Full: typing is dropped.
+const SIGNALS_MAX: usize = 1024;
+
+/// One Redis with everything this node keeps about it.
+pub(crate) struct Site {
+    pub(crate) link: Arc<Link>,
+    pub(crate) relay: Arc<Relay>,
+    pub(crate) beat: Beat,
+}
+
+/// Shared by all.
+pub(crate) struct Inner {
+    this: Weak<Inner>,
+    pub(crate) config: RedisBusConfig,
+    /// Of what must be the same on every node.
+    pub(crate) config_hash: String,
+    pub(crate) keys: Keys,
+    pub(crate) scripts: Scripts,
+    pub(crate) map: Map,
+    /// A std lock: never held across an await; it grows when a cluster does.
+    sites: RwLock<Vec<Arc<Site>>>,
+    pub(crate) partitions: Vec<Arc<Partition>>,
+    pub(crate) lanes: Lanes,
+    pub(crate) seeds: Seeds,
+    pub(crate) presence: Presence,
+    pub(crate) logs: Held,
+    pub(crate) metrics: Metrics,
+    pub(crate) sink: RelaySink,
+    pub(crate) source: Arc<dyn SeedSource>,
+    /// Rooms whose events are wanted here.
+    rooms: Mutex<HashSet<RoomId>>,
+    /// Rooms that may have missed something and have not been told.
+    lost: Mutex<Vec<RoomId>>,
+    /// Partitions that may not be open.
+    pub(crate) attention: Mutex<BTreeSet<u32>>,
+    pub(crate) attention_came: Notify,
+    /// Some slot is not where it was.
+    pub(crate) moved: Notify,
+    pub(crate) news_came: Notify,
+    spawner: mpsc::UnboundedSender<BoxFuture<'static, ()>>,
+    signals: Arc<tokio::sync::Semaphore>,
+    is_closed: AtomicBool,
+    pub(crate) tail_bytes: Arc<TailBytes>,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // No section leaves anything half changed.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Inner {
+    pub(crate) fn new(
+        config: RedisBusConfig,
+        sink: RelaySink,
+        source: Arc<dyn SeedSource>,
+        registry: &Registry,
+    ) -> Result<(Arc<Self>, RedisDriver, Logs), RedisBusError> {
+        let redis = &config.redis;
+        let keys = Keys::new(&redis.key_prefix, redis.partitions);
+        let map = Map::new(redis, keys.clone())?;
+        let metrics = Metrics::register(registry)?;
+        let tail_bytes = Arc::new(TailBytes::default());
+        let partition = |id| Arc::new(Partition::new(id, tail_bytes.clone(), redis.tail_bytes_max));
+        let partitions = (0..redis.partitions).map(partition).collect();
+        // As many as there are partitions: a log is only begun when there is none.
+        let (log_sender, logs) = mpsc::channel(redis.partitions as usize * 2);
+        let (spawner, spawned) = mpsc::unbounded_channel();
+        // Several servers are told apart by their place in the list; sentinels and clusters may be named in any way.
+        let servers: Vec<_> = match redis.topology {
+            Topology::Several => map.links().iter().map(|link| link.name.clone()).collect(),
+            Topology::Single | Topology::Sentinel | Topology::Cluster => Vec::new(),
+        };
+        let same = format!("{servers:?} {}", redis.partitions);
+        let inner = Arc::new_cyclic(|this| Self {
+            this: this.clone(),
+            config_hash: format!("{:016x}", stable_hash(same.as_bytes())),
+            scripts: Scripts::new(map.is_cluster()),
+            sites: RwLock::default(),
+            partitions,
+            lanes: Lanes::default(),
+            seeds: Seeds::default(),
+            presence: Presence::new(config.node),
+            logs: Held::new(log_sender),
+            rooms: Mutex::default(),
+            lost: Mutex::default(),
+            attention: Mutex::default(),
+            attention_came: Notify::new(),
+            moved: Notify::new(),
+            news_came: Notify::new(),
+            signals: Arc::new(tokio::sync::Semaphore::new(SIGNALS_MAX)),
+            is_closed: AtomicBool::new(false),
+            keys,
+            map,
+            metrics,
+            sink,
+            source,
+            spawner,
+            tail_bytes,
+            config,
+        });
+        let driver = RedisDriver::new(inner.clone(), spawned);
+        Ok((inner, driver, logs))
+    }
+
+    pub(crate) fn this(&self) -> Arc<Self> {
+        // Somebody calls it, so it is there.
+        self.this.upgrade().unwrap_or_else(|| unreachable!("called on a bus that is gone"))
+    }
+
+    /// Hands a task to the driver, which ends it when the bus ends.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        // A driver that is gone has ended the bus.
+        drop(self.spawner.send(Box::pin(task)));
+    }
+
+    pub(crate) fn random(&self) -> u64 {
+        getrandom::u64()
+            .unwrap_or_else(|_| Timestamp::from_system(SystemTime::now()).micros ^ self.config.node.0)
+    }
+
+    pub(crate) fn idle_ms(&self) -> u128 {
+        Duration::from_secs(self.config.redis.room_idle_seconds).as_millis()
+    }
+
+    pub(crate) fn partition_of(&self, room: &RoomId) -> &Arc<Partition> {
+        &self.partitions[self.keys.partition_of(room) as usize]
+    }
+
+    pub(crate) fn sites(&self) -> Vec<Arc<Site>> {
+        self.sites.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn add_site(&self, link: Arc<Link>) -> Arc<Site> {
+        let site = Arc::new(Site { relay: Relay::new(link.clone()), link, beat: Beat::default() });
+        self.sites.write().unwrap_or_else(PoisonError::into_inner).push(site.clone());
+        site
+    }
+
+    pub(crate) fn site_of(&self, partition: u32) -> Option<Arc<Site>> {
+        let link = self.map.link_of(partition)?;
+        let sites = self.sites.read().unwrap_or_else(PoisonError::into_inner);
+        sites.iter().find(|site| Arc::ptr_eq(&site.link, &link)).cloned()
+    }
+
+    pub(crate) fn redis_now(&self, partition: u32) -> Timestamp {
+        let own = || Timestamp::from_system(SystemTime::now());
+        self.site_of(partition).map_or_else(own, |site| site.beat.now())
+    }
+
+    pub(crate) fn take(&self, taken: Taken) {
+        let refuse = |taken: Taken, error| reply(taken.into_answer(), Err(error));
+        if self.is_closed() {
+            return refuse(taken, BusError::Unavailable("it is stopping".into()));
+        }
+        let room = taken.room().clone();
+        let site = self.site_of(self.keys.partition_of(&room));
+        if site.is_some_and(|site| site.beat.is_full()) {
+            return refuse(taken, BusError::Overloaded("memory of redis"));
+        }
+        if self.lanes.push(taken) {
+            self.spawn(crate::lane::drain(self.this(), room));
+        }
+    }
+
+    /// Its generation is not what we thought.
+    pub(crate) fn stale(&self, partition: &Partition, epoch: &Epoch) {
+        partition.stale(epoch);
+        self.look_after(partition);
+    }
+
+    pub(crate) fn look_after(&self, partition: &Partition) {
+        locked(&self.attention).insert(partition.id);
+        self.attention_came.notify_one();
+    }
+
+    /// A generation is open: whatever was relayed meanwhile was not shown, and counts may be gone.
+    pub(crate) fn opened(&self, partition: &Partition) {
+        let of_it = |room: &RoomId| self.keys.partition_of(room) == partition.id;
+        let rooms: Vec<_> = locked(&self.rooms).iter().filter(|room| of_it(room)).cloned().collect();
+        for room in &rooms {
+            self.load_presence(room.clone());
+        }
+        self.tell_lost(rooms);
+        self.presence.repeat_if(of_it);
+        self.news_came.notify_one();
+        partition.doorbell.notify_one();
+    }
+
+    fn tell_lost(&self, rooms: Vec<RoomId>) {
+        for room in rooms {
+            let event = moim_protocol::RoomEvent::Lost;
+            if let Err(relayed) = self.sink.try_deliver(Relayed { room, event }) {
+                locked(&self.lost).push(relayed.room);
+            }
+        }
+    }
+
+    /// Rooms that could not be told; the relay tries again.
+    pub(crate) fn take_lost(&self) -> Vec<RoomId> {
+        std::mem::take(&mut *locked(&self.lost))
+    }
+
+    pub(crate) fn rooms_of(&self, link: &Arc<Link>) -> Vec<RoomId> {
+        let partitions: HashSet<_> = self.map.partitions_of(link).into_iter().collect();
+        let of_it = |room: &&RoomId| partitions.contains(&self.keys.partition_of(room));
+        locked(&self.rooms).iter().filter(of_it).cloned().collect()
+    }
+
+    /// Its pub/sub socket was away.
+    pub(crate) fn lost_on(&self, link: &Arc<Link>) {
+        let rooms = self.rooms_of(link);
+        for room in &rooms {
+            self.load_presence(room.clone());
+        }
+        self.tell_lost(rooms);
+        // A fence may have been missed.
+        for partition in self.map.partitions_of(link) {
+            self.look_after(&self.partitions[partition as usize]);
+        }
+    }
+
+    /// Every channel wanted of a Redis.
+    pub(crate) fn channels_of(&self, link: &Arc<Link>) -> Vec<String> {
+        let partitions = self.map.partitions_of(link);
+        let mut channels: Vec<_> =
+            partitions.first().map(|place| self.probe_channel(*place)).into_iter().collect();
+        channels.extend(partitions.iter().map(|partition| self.keys.partition_channel(*partition)));
+        channels.extend(self.rooms_of(link).iter().map(|room| self.keys.room_channel(room)));
+        channels
+    }
+
+    fn probe_channel(&self, place: u32) -> String {
+        self.keys.probe_channel(place, self.config.node)
+    }
+
+    fn publish_command(&self) -> redis::Cmd {
+        redis::cmd(if self.map.is_cluster() { "SPUBLISH" } else { "PUBLISH" })
+    }
+
+    /// Says something to itself: that it comes back proves that the socket hears.
+    pub(crate) async fn probe(&self, link: &Arc<Link>) {
+        let Some(place) = self.map.partitions_of(link).first().copied() else { return };
+        let command = self.publish_command().arg(self.probe_channel(place)).arg("").to_owned();
+        if let Err(error) = link.command::<i64>(&command).await {
+            tracing::debug!(redis = %link.name, %error, "no probe");
+        }
+    }
+
+    pub(crate) fn tell_typing(&self, room: &RoomId, typing: &Typing) {
+        let Some(site) = self.site_of(self.keys.partition_of(room)) else { return };
+        let Ok(permit) = self.signals.clone().try_acquire_owned() else { return };
+        if site.beat.sheds() {
+            return;
+        }
+        let command = self
+            .publish_command()
+            .arg(self.keys.room_channel(room))
+            .arg(event::encode_typing(typing))
+            .to_owned();
+        self.spawn(async move {
+            // A signal that is lost is lost.
+            drop(site.link.command::<i64>(&command).await);
+            drop(permit);
+        });
+    }
+
+    pub(crate) async fn subscribe(&self, room: &RoomId) -> Result<(), BusError> {
+        let unavailable = |why: &str| BusError::Unavailable(why.into());
+        let is_new = locked(&self.rooms).insert(room.clone());
+        let Some(site) = self.site_of(self.keys.partition_of(room)) else {
+            self.give_up(room, is_new);
+            return Err(unavailable("the cluster has not said where the room is"));
+        };
+        let channel = self.keys.room_channel(room);
+        site.relay.want(channel.clone(), true);
+        if !site.relay.confirms(&channel).await {
+            self.give_up(room, is_new);
+            return Err(unavailable("redis did not confirm the subscription"));
+        }
+        if let Ok(all) = self.read_presence(room).await {
+            let event = self.presence.loaded(room, site.beat.now(), all);
+            drop(self.sink.try_deliver(Relayed { room: room.clone(), event }));
+        }
+        Ok(())
+    }
+
+    fn give_up(&self, room: &RoomId, was_new: bool) {
+        if was_new {
+            self.unsubscribe(room);
+        }
+    }
+
+    pub(crate) fn unsubscribe(&self, room: &RoomId) {
+        locked(&self.rooms).remove(room);
+        self.presence.forget(room);
+        self.partition_of(room).forget_room(room);
+        if let Some(site) = self.site_of(self.keys.partition_of(room)) {
+            site.relay.want(self.keys.room_channel(room), false);
+        }
+    }
+
+    /// Reads who is in a room again, beside everything else.
+    fn load_presence(&self, room: RoomId) {
+        let inner = self.this();
+        self.spawn(async move {
+            if let Ok(all) = inner.read_presence(&room).await {
+                let time = inner.redis_now(inner.keys.partition_of(&room));
+                let event = inner.presence.loaded(&room, time, all);
+                drop(inner.sink.try_deliver(Relayed { room, event }));
+            }
+        });
+    }
+
+    async fn read_presence(&self, room: &RoomId) -> Result<Vec<(NodeId, Here)>, CallError> {
+        let link = self.map.link_of(self.keys.partition_of(room)).ok_or(CallError::Moved)?;
+        let command = redis::cmd("HGETALL").arg(self.keys.presence(room)).to_owned();
+        let all: Vec<(String, String)> = link.command(&command).await?;
+        let one = |(node, here): (String, String)| {
+            Some((NodeId(u64::from_str_radix(&node, 16).ok()?), event::decode_here(&here)?))
+        };
+        Ok(all.into_iter().filter_map(one).filter(|(node, _)| self.presence.is_alive(*node)).collect())
+    }
+
+    pub(crate) async fn who(&self, room: &RoomId) -> Result<Here, BusError> {
+        let all = self.read_presence(room).await.map_err(|error| BusError::Unavailable(error.to_string()))?;
+        Ok(self.presence.sum(all))
+    }
+
+    pub(crate) fn health(&self) -> BusHealth {
+        if self.is_closed() {
+            return BusHealth::Closed;
+        }
+        let sites = self.sites();
+        if let Some(why) = sites.iter().find_map(|site| site.beat.unfit()) {
+            return BusHealth::Unfit(why);
+        }
+        // What is renewed every two seconds may be a little late.
+        let usual = nodes::REFRESH * 2;
+        let silence = |site: &Arc<Site>| site.link.silent_for().max(site.relay.deaf_for());
+        let longest = sites.iter().map(silence).max().unwrap_or(Duration::MAX);
+        let all_open = || self.partitions.iter().all(|partition| partition.is_open());
+        match longest {
+            longest if longest > usual => BusHealth::CutOff(longest),
+            _ if all_open() => BusHealth::Open,
+            _ => BusHealth::CutOff(Duration::ZERO),
+        }
+    }
+
+    pub(crate) fn close(&self) {
+        self.is_closed.store(true, Ordering::Release);
+        for partition in &self.partitions {
+            partition.doorbell.notify_one();
+        }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Acquire)
+    }
+
+    /// Nothing this node knows of is only in Redis.
+    pub(crate) fn is_flushed(&self) -> bool {
+        let stored =
+            || !self.config.has_store || self.partitions.iter().all(|partition| partition.is_flushed());
+        self.lanes.is_empty() && stored()
+    }
+
+    /// Waits until it is flushed, and says that this node goes.
+    pub(crate) async fn flushed(&self) {
+        while !self.is_flushed() {
+            sleep(FLUSH_LOOK).await;
+        }
+        self.tell_news().await;
+        let sites = self.sites();
+        future::join_all(sites.iter().map(|site| nodes::leave(self, site))).await;
+    }
+}

@@ -1,0 +1,32 @@
+-- The log's first entries are stored: trim, mark the rooms, say so. KEYS: generation, an absent key, log, mark, dead letters,
+-- then head and ring of each room, then answers of dead letters. ARGV: epoch, the last entry's id, idle ms, ring rows, channel,
+-- the watermark's text, how many dead, log id and event of each, rooms, seq of each room.
+-- DEL first: Redis at maxmemory refuses a script's first write, but not this one, nor what follows a write.
+local gen_open = is_open(KEYS[1], ARGV[1])
+if not gen_open then return 'stale' end
+redis.call('DEL', KEYS[2])
+local at, dead = 8, tonumber(ARGV[7])
+for _ = 1, dead do
+  redis.call('XADD', KEYS[5], 'MAXLEN', '~', '1000', '*', 'l', ARGV[at], 'm', ARGV[at + 1])
+  at = at + 2
+end
+local rooms = tonumber(ARGV[at])
+redis.call('XTRIM', KEYS[3], 'MINID', '=', number(tonumber(ARGV[2]) + 1))
+for i = 1, rooms do
+  local head_key, ring_key, seq = KEYS[4 + 2 * i], KEYS[5 + 2 * i], tonumber(ARGV[at + i])
+  local head = redis.call('HMGET', head_key, 'seq', 'stored')
+  if head[1] then
+    local top, stored = tonumber(head[1]), math.max(tonumber(head[2]), seq)
+    redis.call('HSET', head_key, 'stored', number(stored))
+    local from = math.min(top - tonumber(ARGV[4]) + 1, stored + 1)
+    if from > 1 then redis.call('XTRIM', ring_key, 'MINID', '~', number(from)) end
+    if stored >= top then
+      redis.call('PEXPIRE', head_key, ARGV[3])
+      redis.call('PEXPIRE', ring_key, ARGV[3])
+    end
+  end
+end
+for i = 6 + 2 * rooms, #KEYS do redis.call('DEL', KEYS[i]) end
+redis.call('HSET', KEYS[4], 'epoch', ARGV[1], 'id', ARGV[2], 'text', ARGV[6])
+redis.call('PUBLISH', ARGV[5], 'W' .. ARGV[6])
+return 'ok'

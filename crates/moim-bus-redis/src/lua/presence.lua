@@ -1,0 +1,9 @@
+-- Who is in a room on one node. KEYS: presence of the room. ARGV: node, what is kept ('': nobody), ms it is kept, channel, event.
+if ARGV[2] == '' then
+  redis.call('HDEL', KEYS[1], ARGV[1])
+else
+  redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+end
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+redis.call('PUBLISH', ARGV[4], 'P' .. number(now_micros()) .. ' ' .. ARGV[5])
+return 'ok'

@@ -1,0 +1,20 @@
+-- The head and the newest rows, or those below a number. KEYS: generation, head, ring. ARGV: epoch, rows, bytes, below ('+': the newest).
+-- Answers {'stale'}, {'init', now} or {'ok', seq, epoch, last, stored, row...}, newest row first.
+if not is_open(KEYS[1], ARGV[1]) then return { 'stale' } end
+local head = redis.call('HMGET', KEYS[2], 'seq', 'epoch', 'last', 'stored')
+if not head[1] then return { 'init', number(now_micros()) } end
+local reply, bytes, from = { 'ok', head[1], head[2], head[3], head[4] }, 0, ARGV[4]
+local left, most = tonumber(ARGV[2]), tonumber(ARGV[3])
+while left > 0 do
+  -- In steps, so that large messages are not all read for the few that fit.
+  local step = redis.call('XREVRANGE', KEYS[3], from, '-', 'COUNT', math.min(left, 16))
+  for _, row in ipairs(step) do
+    bytes = bytes + #row[2][2]
+    if bytes > most and #reply > 5 then return reply end
+    reply[#reply + 1] = row[2][2]
+    from = '(' .. row[1]
+  end
+  left = left - 16
+  if #step < 16 then break end
+end
+return reply

@@ -1,0 +1,22 @@
+-- A room that is not in Redis, as the store knows it. KEYS: generation, head, ring, then answers. ARGV: epoch, the time of the
+-- answer that said it is not here, the age in us from which on that is too old, seq, its epoch, last seq or -, time, idle ms,
+-- number of rows, then seq and event of each row, then value and kept ms of each answer.
+-- First wins. An old seed could bring back an old head: hence the age, less than the shortest time a head is kept.
+local open = is_open(KEYS[1], ARGV[1])
+if not open then return 'stale' end
+if redis.call('EXISTS', KEYS[2]) == 1 then return 'ok' end
+if now_micros() - tonumber(ARGV[2]) > tonumber(ARGV[3]) then return 'old' end
+local rows, at = tonumber(ARGV[9]), 10
+redis.call('DEL', KEYS[3])
+for _ = 1, rows do
+  redis.call('XADD', KEYS[3], ARGV[at] .. '-0', 'm', ARGV[at + 1])
+  at = at + 2
+end
+for i = 4, #KEYS do
+  redis.call('SET', KEYS[i], ARGV[at], 'PX', ARGV[at + 1], 'NX')
+  at = at + 2
+end
+redis.call('HSET', KEYS[2], 'seq', ARGV[4], 'epoch', ARGV[5], 'stored', ARGV[4], 'time', ARGV[7], 'last', ARGV[6])
+redis.call('PEXPIRE', KEYS[2], ARGV[8])
+redis.call('PEXPIRE', KEYS[3], ARGV[8])
+return 'ok'

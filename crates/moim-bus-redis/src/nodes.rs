@@ -1,0 +1,259 @@
+//! Leases: of this node, told to every Redis, and of the partitions whose logs it drains.
+//! Not here: what a lease holder does (`log`), what follows when a node is dead (`presence`).
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant, SystemTime},
+};
+
+use futures_util::{StreamExt, stream};
+use moim_bus::stable_hash;
+use moim_protocol::{NodeId, Timestamp};
+
+use crate::{
+    inner::{Inner, Site},
+    link::{Args, CallError},
+    log::PartitionLog,
+};
+
+/// How long a node counts as alive after it was last heard.
+pub(crate) const LEASE: Duration = Duration::from_secs(8);
+/// Between two renewals of it.
+pub(crate) const REFRESH: Duration = Duration::from_secs(2);
+/// How long a partition's lease lasts, and when it is renewed.
+const PARTITION_LEASE: Duration = Duration::from_secs(5);
+pub(crate) const PARTITION_REFRESH: Duration = Duration::from_millis(1500);
+/// Lease calls under way at the same time.
+const LEASES_AT_ONCE: usize = 64;
+/// Of Redis's maxmemory, in percent: beyond the first typing and notices are not sent, beyond the second nothing is taken.
+const MEMORY_SHED: u64 = 60;
+const MEMORY_FULL: u64 = 80;
+
+/// What one Redis last said of itself, and who lives there.
+#[derive(Default)]
+pub(crate) struct Beat {
+    /// Redis's clock minus ours, in microseconds.
+    ahead: AtomicI64,
+    memory_percent: AtomicU64,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    replication_id: String,
+    unfit: Option<String>,
+    /// When it first knew this node, and whether nobody else was there.
+    registered: Option<(Instant, bool)>,
+    /// Until when each node counts as alive, by memory: Redis may lose its leases with the rest.
+    seen: HashMap<NodeId, Instant>,
+    /// Live nodes that drain logs.
+    writers: Vec<NodeId>,
+}
+
+impl Beat {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Redis's time, nearly.
+    pub(crate) fn now(&self) -> Timestamp {
+        let own = Timestamp::from_system(SystemTime::now()).micros;
+        Timestamp { micros: own.saturating_add_signed(self.ahead.load(Ordering::Relaxed)) }
+    }
+
+    /// Every node that is alive knows this one: if anything is lost, they wait for what it knows.
+    pub(crate) fn is_known(&self) -> bool {
+        self.lock().registered.is_some_and(|(since, alone)| alone || since.elapsed() >= REFRESH + REFRESH / 4)
+    }
+
+    /// It has answered once.
+    pub(crate) fn is_registered(&self) -> bool {
+        self.lock().registered.is_some()
+    }
+
+    pub(crate) fn unfit(&self) -> Option<String> {
+        self.lock().unfit.clone()
+    }
+
+    pub(crate) fn sheds(&self) -> bool {
+        self.memory_percent.load(Ordering::Relaxed) >= MEMORY_SHED
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.memory_percent.load(Ordering::Relaxed) >= MEMORY_FULL
+    }
+
+    /// Nodes that may know something of a lost generation.
+    pub(crate) fn seen_alive(&self) -> Vec<NodeId> {
+        let now = Instant::now();
+        let mut state = self.lock();
+        state.seen.retain(|_, until| *until > now);
+        state.seen.keys().copied().collect()
+    }
+
+    /// Which of the live writers should drain a partition (rendezvous hashing: Thaler and Ravishankar, 1996).
+    fn owner_of(&self, partition: u32) -> Option<NodeId> {
+        let weight = |node: &NodeId| stable_hash(format!("{:x}/{partition}", node.0).as_bytes());
+        self.lock().writers.iter().copied().max_by_key(weight)
+    }
+}
+
+/// As it stands among the leases: the node, and whether it drains logs.
+fn name(node: NodeId, drains: bool) -> String {
+    format!("{:016x}{}", node.0, if drains { "w" } else { "" })
+}
+
+fn node_of(name: &str) -> Option<(NodeId, bool)> {
+    let (hex, role) = name.split_at_checked(16)?;
+    Some((NodeId(u64::from_str_radix(hex, 16).ok()?), role == "w"))
+}
+
+/// Tells one Redis that this node lives, and takes note of what it says.
+pub(crate) async fn beat(inner: &Inner, site: &Site) {
+    let Some(place) = inner.map.partitions_of(&site.link).first().copied() else { return };
+    let keys = [inner.keys.nodes(place), inner.keys.absent(place), inner.keys.config(place)];
+    let args = Args::new()
+        .with(name(inner.config.node, inner.config.drains))
+        .with(LEASE.as_millis())
+        .with(&inner.config_hash);
+    let asked = Instant::now();
+    let answered: Result<Vec<String>, CallError> =
+        site.link.call(&inner.scripts.heartbeat, &keys, args).await;
+    match answered {
+        Ok(words) => take_note(inner, site, asked, &words),
+        Err(error) => tracing::debug!(redis = %site.link.name, %error, "no heartbeat"),
+    }
+}
+
+/// Says that it goes.
+pub(crate) async fn leave(inner: &Inner, site: &Site) {
+    let partitions = inner.map.partitions_of(&site.link);
+    let Some(place) = partitions.first().copied() else { return };
+    stream::iter(partitions)
+        .for_each_concurrent(LEASES_AT_ONCE, async |partition| {
+            if inner.logs.ends(partition) {
+                drop(lease(inner, site, partition, "release").await);
+            }
+        })
+        .await;
+    let keys = [inner.keys.nodes(place), inner.keys.absent(place), inner.keys.config(place)];
+    let args = Args::new().with(name(inner.config.node, inner.config.drains)).with(0).with("");
+    let left: Result<Vec<String>, _> = site.link.call(&inner.scripts.heartbeat, &keys, args).await;
+    if let Err(error) = left {
+        tracing::debug!(redis = %site.link.name, %error, "the leave was not told; the lease ends by itself");
+    }
+}
+
+fn take_note(inner: &Inner, site: &Site, asked: Instant, words: &[String]) {
+    let [now, replication_id, config, used, max, policy, nodes @ ..] = words else { return };
+    let number = |word: &String| word.parse::<u64>().unwrap_or_default();
+    let beat = &site.beat;
+    // The answer was made somewhere between question and now.
+    let half = u64::try_from(asked.elapsed().as_micros() / 2).unwrap_or_default();
+    let own = Timestamp::from_system(SystemTime::now()).micros.saturating_sub(half);
+    let now = number(now);
+    beat.ahead.store(now.cast_signed().wrapping_sub(own.cast_signed()), Ordering::Relaxed);
+    let percent = number(used).saturating_mul(100).checked_div(number(max)).unwrap_or(0);
+    beat.memory_percent.store(percent, Ordering::Relaxed);
+    inner.metrics.redis_memory_percent.set(i64::try_from(percent).unwrap_or(i64::MAX));
+    let (mut alive, mut writers) = (Vec::new(), Vec::new());
+    for pair in nodes.chunks(2) {
+        let [node, end] = pair else { continue };
+        let Some((node, drains)) = node_of(node) else { continue };
+        let left = Duration::from_millis(number(end).saturating_sub(now / 1000));
+        if !left.is_zero() {
+            alive.push((node, asked + left.min(LEASE)));
+            writers.extend(drains.then_some(node));
+        }
+    }
+    let unfit = unfit(inner, site, config, policy);
+    let mut state = beat.lock();
+    if state.unfit != unfit
+        && let Some(why) = &unfit
+    {
+        tracing::error!(redis = %site.link.name, "{why}");
+    }
+    state.unfit = unfit;
+    let alone = alive.iter().all(|(node, _)| *node == inner.config.node);
+    state.registered.get_or_insert_with(|| (Instant::now(), alone));
+    state.writers = writers;
+    state.seen.extend(alive.iter().copied());
+    let changed = std::mem::replace(&mut state.replication_id, replication_id.clone()) != *replication_id;
+    drop(state);
+    inner.presence.leases(&alive);
+    if changed {
+        for partition in inner.map.partitions_of(&site.link) {
+            inner.look_after(&inner.partitions[partition as usize]);
+        }
+    }
+}
+
+fn unfit(inner: &Inner, site: &Site, config: &str, policy: &str) -> Option<String> {
+    let redis = &site.link.name;
+    if !policy.is_empty() && policy != "noeviction" {
+        return Some(format!(
+            "{redis} has maxmemory-policy {policy}: it may throw messages away that are acknowledged. Set maxmemory-policy \
+             noeviction there"
+        ));
+    }
+    if config != inner.config_hash {
+        return Some(format!(
+            "{redis} is used by nodes with other redis.urls or redis.partitions: a room would be in two places. Give all \
+             nodes the same, in the same order"
+        ));
+    }
+    None
+}
+
+async fn lease(inner: &Inner, site: &Site, partition: u32, what: &str) -> Result<String, CallError> {
+    let keys = [inner.keys.lease(partition), inner.keys.absent(partition)];
+    let node = name(inner.config.node, false);
+    let args = Args::new().with(node).with(PARTITION_LEASE.as_millis()).with(what);
+    site.link.call(&inner.scripts.lease, &keys, args).await
+}
+
+/// Holds, takes and gives up the logs of one Redis.
+pub(crate) async fn lease_all(inner: &Arc<Inner>, site: &Site) {
+    if !inner.config.drains || !inner.config.has_store {
+        return;
+    }
+    stream::iter(inner.map.partitions_of(&site.link))
+        .for_each_concurrent(LEASES_AT_ONCE, async |partition| lease_one(inner, site, partition).await)
+        .await;
+}
+
+async fn lease_one(inner: &Arc<Inner>, site: &Site, partition: u32) {
+    let own = inner.config.node;
+    let is_ours = site.beat.owner_of(partition).is_none_or(|owner| owner == own);
+    let holds = inner.logs.holds(partition);
+    let what = match (holds, is_ours) {
+        (true, false) => {
+            // Two holders at once are harmless: what one has written, the other writes again.
+            inner.logs.end(partition);
+            "release"
+        }
+        (true, true) | (false, true) => "take",
+        // Its owner may be dead and not known to be: a lease that stays free is taken.
+        (false, false) if inner.logs.was_free(partition) => "take",
+        (false, false) => "hold",
+    };
+    match lease(inner, site, partition, what).await {
+        Ok(holder) if holder == name(own, false) => {
+            if what == "take" && !holds {
+                inner.logs.begin(partition, || PartitionLog::new(inner.clone(), partition));
+            }
+        }
+        Ok(holder) => {
+            inner.logs.seen_free(partition, holder.is_empty());
+            if holds {
+                inner.logs.end(partition);
+            }
+        }
+        // Nobody else can have taken it either, or they have: both is harmless.
+        Err(error) => tracing::debug!(partition, %error, "a lease could not be renewed"),
+    }
+}

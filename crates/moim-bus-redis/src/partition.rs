@@ -1,0 +1,360 @@
+//! What a node knows of one partition: its generation, what is in flight, what waits for the store, its tail. State under one
+//! lock; no calls to Redis.
+//! Not here: how a generation is opened (`recovery`), what is sent (`lane`).
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use moim_bus::{BusError, Receipt};
+use moim_protocol::{AckLevel, Epoch, Message, RoomId, Seq};
+use tokio::sync::{Notify, oneshot, watch};
+
+use crate::{
+    keys::Keys,
+    store_view::StoreView,
+    tail::{LogId, Recent, Tail, TailBytes},
+};
+
+pub(crate) type Answer = oneshot::Sender<Result<Receipt, BusError>>;
+
+/// Where a partition stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Not asked yet, or it changed and nobody knows to what.
+    Unknown,
+    /// A generation is being put together from what all nodes know.
+    Recovering(Epoch),
+    /// Publishes are taken in this generation.
+    Open(Epoch),
+}
+
+/// Who decides when a sender is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// As the store allows.
+    Auto,
+    /// When it is in the log.
+    Wal,
+    /// When it is stored, or never.
+    Stored,
+}
+
+struct Waiting {
+    since: Instant,
+    wanted: Wanted,
+    receipt: Receipt,
+    answer: Answer,
+}
+
+struct State {
+    phase: Phase,
+    /// Rows of an older generation are in this one's log at or below this id.
+    open_top: LogId,
+    /// The log is stored up to here, in this generation.
+    mark: LogId,
+    in_flight: usize,
+    /// The newest fence that came through the pub/sub socket.
+    fence: Option<Epoch>,
+    handed_in: Option<Epoch>,
+    tail: Tail,
+    waiting: BTreeMap<LogId, Vec<Waiting>>,
+    store: StoreView,
+}
+
+/// What a node hands in.
+pub(crate) struct HandIn {
+    pub(crate) rows: Vec<Arc<Message>>,
+    pub(crate) recent: Vec<Recent>,
+    pub(crate) highest: Vec<(RoomId, Seq, Epoch, moim_protocol::Timestamp)>,
+}
+
+/// One partition. Shared by its `Arc`.
+pub(crate) struct Partition {
+    pub(crate) id: u32,
+    /// A std mutex: never held across an await.
+    state: Mutex<State>,
+    phase: watch::Sender<Phase>,
+    /// The log was empty and is not any more.
+    pub(crate) doorbell: Notify,
+    /// Its generation is the first there ever was: a room that the store does not know is new.
+    is_first: AtomicBool,
+}
+
+impl Partition {
+    pub(crate) fn new(id: u32, bytes: Arc<TailBytes>, tail_bytes_max: usize) -> Self {
+        let state = State {
+            phase: Phase::Unknown,
+            open_top: 0,
+            mark: 0,
+            in_flight: 0,
+            fence: None,
+            handed_in: None,
+            tail: Tail::new(bytes, tail_bytes_max),
+            waiting: BTreeMap::new(),
+            store: StoreView::default(),
+        };
+        Self {
+            id,
+            state: Mutex::new(state),
+            phase: watch::channel(Phase::Unknown).0,
+            doorbell: Notify::new(),
+            is_first: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn is_first(&self) -> bool {
+        self.is_first.load(Ordering::Acquire)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No section leaves the state half changed.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.lock().phase, Phase::Open(_))
+    }
+
+    /// Waits until it is open, and in which generation.
+    ///
+    /// # Cancel safety
+    /// Safe: it only waits.
+    pub(crate) async fn opened(&self) -> Epoch {
+        let mut phases = self.phase.subscribe();
+        loop {
+            if let Phase::Open(epoch) = &*phases.borrow_and_update() {
+                return epoch.clone();
+            }
+            if phases.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    fn enter(&self, state: &mut State, phase: Phase) {
+        state.phase = phase.clone();
+        self.phase.send_replace(phase);
+    }
+
+    /// The generation to call in, if it is open. While the call is under way nothing is handed in.
+    pub(crate) fn begin_call(self: &Arc<Self>) -> Option<(Epoch, Call)> {
+        let mut state = self.lock();
+        let Phase::Open(epoch) = state.phase.clone() else { return None };
+        state.in_flight += 1;
+        Some((epoch, Call(self.clone())))
+    }
+
+    /// It is not, or no longer, in that generation.
+    pub(crate) fn stale(&self, epoch: &Epoch) {
+        let mut state = self.lock();
+        if state.phase == Phase::Open(epoch.clone()) {
+            self.enter(&mut state, Phase::Unknown);
+        }
+    }
+
+    pub(crate) fn recovering(&self, epoch: &Epoch) {
+        let mut state = self.lock();
+        if state.phase != Phase::Recovering(epoch.clone()) {
+            self.enter(&mut state, Phase::Recovering(epoch.clone()));
+        }
+    }
+
+    pub(crate) fn fence_came(&self, epoch: Epoch) {
+        self.lock().fence = Some(epoch);
+    }
+
+    /// All that may be handed in is here: no call is under way, and every event of the old generation has been read.
+    pub(crate) fn is_quiet(&self, epoch: &Epoch) -> bool {
+        let state = self.lock();
+        state.in_flight == 0 && state.fence.as_ref() == Some(epoch)
+    }
+
+    /// No call is under way: enough to hand in late, when the fence was missed with the rest.
+    pub(crate) fn has_no_calls(&self) -> bool {
+        self.lock().in_flight == 0
+    }
+
+    pub(crate) fn has_handed_in(&self, epoch: &Epoch) -> bool {
+        self.lock().handed_in.as_ref() == Some(epoch)
+    }
+
+    pub(crate) fn handed_in(&self, epoch: &Epoch) {
+        self.lock().handed_in = Some(epoch.clone());
+    }
+
+    pub(crate) fn hand_in(&self) -> HandIn {
+        let mut state = self.lock();
+        let recent = state.tail.recent(Instant::now());
+        HandIn { rows: state.tail.rows(), recent, highest: state.tail.highest() }
+    }
+
+    pub(crate) fn knows_nothing(&self) -> bool {
+        self.lock().tail.knows_nothing(Instant::now())
+    }
+
+    /// A generation is open, its log at least up to `top`.
+    pub(crate) fn open(&self, epoch: &Epoch, top: LogId, is_first: bool) {
+        self.is_first.store(is_first, Ordering::Release);
+        let mut state = self.lock();
+        state.open_top = top;
+        state.mark = 0;
+        state.handed_in = Some(epoch.clone());
+        state.tail.moved_to(top);
+        // Those who wait for the store follow their rows to the new log.
+        let waiting = std::mem::take(&mut state.waiting);
+        let all: Vec<_> = waiting.into_values().flatten().collect();
+        if !all.is_empty() {
+            state.waiting.insert(top, all);
+        }
+        self.enter(&mut state, Phase::Open(epoch.clone()));
+    }
+
+    /// Keeps a row that was published, relayed, filled or read for the store. `false`: it is of another generation than
+    /// this node is in, so it must not be shown.
+    pub(crate) fn keep(&self, epoch: &Epoch, row: &Arc<Message>, keys: &Keys) -> bool {
+        let mut state = self.lock();
+        if state.phase != Phase::Open(epoch.clone()) {
+            return false;
+        }
+        let log_id = if row.epoch == *epoch { row.time.micros } else { state.open_top };
+        if log_id > state.mark {
+            state.tail.add(Instant::now(), log_id, row, || keys.answer_of(row));
+        }
+        true
+    }
+
+    /// Whether an event of that generation is one to show.
+    pub(crate) fn is_in(&self, epoch: &Epoch) -> bool {
+        self.lock().phase == Phase::Open(epoch.clone())
+    }
+
+    /// A message is in the log: answers its sender, or lets it wait for the store.
+    pub(crate) fn accepted(
+        &self,
+        now: Instant,
+        log_id: LogId,
+        receipt: Receipt,
+        wanted: Wanted,
+        answer: Answer,
+    ) {
+        let mut state = self.lock();
+        let settled = match wanted {
+            _ if log_id <= state.mark => Some(Ok(Receipt { level: AckLevel::Stored, ..receipt.clone() })),
+            Wanted::Wal => Some(Ok(receipt.clone())),
+            Wanted::Auto if !state.store.is_quick(now) => Some(Ok(receipt.clone())),
+            Wanted::Stored => state.store.away(now).map(|after| Err(BusError::StoreUnavailable(after))),
+            Wanted::Auto => None,
+        };
+        match settled {
+            Some(result) => reply(answer, result),
+            None => {
+                let waiting = Waiting { since: now, wanted, receipt, answer };
+                state.waiting.entry(log_id).or_default().push(waiting);
+            }
+        }
+    }
+
+    /// The log up to this id is stored, but for the dead; and what its writer sees of the store.
+    pub(crate) fn marked(&self, now: Instant, mark: &crate::store_view::Mark) {
+        let mut state = self.lock();
+        state.store.heard(now, mark);
+        if state.phase != Phase::Open(mark.epoch.clone()) || mark.id <= state.mark {
+            return;
+        }
+        state.mark = mark.id;
+        state.tail.stored(mark.id);
+        let later = state.waiting.split_off(&(mark.id + 1));
+        let done = std::mem::replace(&mut state.waiting, later);
+        drop(state);
+        for (log_id, waiting) in done {
+            let dead = mark.dead.contains(&log_id);
+            for Waiting { receipt, answer, .. } in waiting {
+                let stored = Receipt { level: AckLevel::Stored, ..receipt };
+                reply(answer, if dead { Err(BusError::Refused) } else { Ok(stored) });
+            }
+        }
+    }
+
+    /// Those who have waited long enough are told what there is: `auto` gets `wal`, `stored` an error to retry. Answers
+    /// whether somebody still waits.
+    pub(crate) fn expire(&self, now: Instant) -> bool {
+        let mut state = self.lock();
+        let mut over = Vec::new();
+        let State { waiting, store, .. } = &mut *state;
+        for list in waiting.values_mut() {
+            let is_over = |waiting: &mut Waiting| {
+                let waited = now.duration_since(waiting.since);
+                match waiting.wanted {
+                    Wanted::Auto | Wanted::Wal => waited >= AUTO_WAIT || !store.is_quick(now),
+                    Wanted::Stored => waited >= STORED_WAIT || store.away(now).is_some(),
+                }
+            };
+            over.extend(list.extract_if(.., is_over));
+        }
+        waiting.retain(|_, list| !list.is_empty());
+        if over.iter().any(|waiting| now.duration_since(waiting.since) >= AUTO_WAIT) {
+            store.no_word(now);
+        }
+        let retry = store.retry_after();
+        let waits = !waiting.is_empty();
+        drop(state);
+        for Waiting { wanted, receipt, answer, .. } in over {
+            let result = match wanted {
+                Wanted::Auto | Wanted::Wal => Ok(receipt),
+                Wanted::Stored => Err(BusError::StoreUnavailable(retry)),
+            };
+            reply(answer, result);
+        }
+        waits
+    }
+
+    /// Nobody on this node is in the room.
+    pub(crate) fn forget_room(&self, room: &RoomId) {
+        self.lock().tail.forget_room(room);
+    }
+
+    pub(crate) fn highest_of(&self, room: &RoomId) -> Option<Seq> {
+        self.lock().tail.highest_of(room)
+    }
+
+    /// Everything this node knows of is stored.
+    pub(crate) fn is_flushed(&self) -> bool {
+        let state = self.lock();
+        state.tail.is_empty() && state.in_flight == 0
+    }
+
+    /// Whether marks that may have been lost are of interest.
+    pub(crate) fn needs_marks(&self) -> bool {
+        let state = self.lock();
+        !state.tail.is_empty() || !state.waiting.is_empty()
+    }
+
+    pub(crate) fn unprotected(&self) -> u64 {
+        self.lock().tail.unprotected
+    }
+}
+
+/// How long a sender that left the level to us waits for the store.
+const AUTO_WAIT: Duration = Duration::from_secs(2);
+/// How long one that asked for it waits.
+const STORED_WAIT: Duration = Duration::from_secs(8);
+
+/// A call that is under way. Its end is its drop.
+pub(crate) struct Call(Arc<Partition>);
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.0.lock().in_flight -= 1;
+    }
+}
+
+pub(crate) fn reply(answer: Answer, result: Result<Receipt, BusError>) {
+    // A sender that went away needs no answer.
+    drop(answer.send(result));
+}

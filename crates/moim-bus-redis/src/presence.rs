@@ -1,0 +1,292 @@
+//! Who is in which room on which node: this node's counts on their way out, the others' as they tell them, and nodes that died.
+//! Not here: who is a live member (`moim-core`), the leases (`nodes`).
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use moim_bus::{HERE_NAMES_MAX, Here, Relayed};
+use moim_protocol::{NodeId, Notice, PresenceChange, RoomEvent, RoomId, Timestamp};
+
+use crate::event::PresenceEvent;
+
+/// Changes of a room gather so long before they are told.
+pub(crate) const GATHER: Duration = Duration::from_millis(100);
+/// Every room is told again so often, over the whole minute, in case it was lost.
+pub(crate) const REPEAT: Duration = Duration::from_secs(60);
+/// How long Redis keeps what nobody repeats.
+pub(crate) const KEPT: Duration = Duration::from_secs(150);
+/// Notices of a room that wait to be told. Full: further ones are not; the counts are.
+const NOTICES_MAX: usize = 64;
+
+#[derive(Default)]
+struct Own {
+    here: Here,
+    notices: Vec<Notice>,
+}
+
+#[derive(Default)]
+struct State {
+    own: HashMap<RoomId, Own>,
+    dirty: HashSet<RoomId>,
+    /// Of the rooms that are subscribed here.
+    others: HashMap<RoomId, HashMap<NodeId, Here>>,
+    /// Nodes with a lease, and until when they count as alive.
+    alive: HashMap<NodeId, Instant>,
+}
+
+/// One node's.
+pub(crate) struct Presence {
+    node: NodeId,
+    /// A std mutex: never held across an await. The longest section goes through all rooms when a node dies.
+    state: Mutex<State>,
+}
+
+/// One room's news, to be told.
+pub(crate) struct News {
+    pub(crate) room: RoomId,
+    pub(crate) here: Here,
+    pub(crate) notices: Vec<Notice>,
+}
+
+impl Presence {
+    pub(crate) fn new(node: NodeId) -> Self {
+        Self { node, state: Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// These are here now.
+    pub(crate) fn set(&self, room: &RoomId, here: Here, notice: Option<Notice>) {
+        let mut state = self.lock();
+        let own = state.own.entry(room.clone()).or_default();
+        own.here = here;
+        if own.notices.len() < NOTICES_MAX {
+            own.notices.extend(notice);
+        }
+        state.dirty.insert(room.clone());
+    }
+
+    /// What is to be told, at most so many rooms.
+    pub(crate) fn take_news(&self, rooms_max: usize) -> Vec<News> {
+        let mut state = self.lock();
+        let rooms: Vec<_> = state.dirty.iter().take(rooms_max).cloned().collect();
+        let mut news = Vec::new();
+        for room in rooms {
+            state.dirty.remove(&room);
+            let Some(own) = state.own.get_mut(&room) else { continue };
+            let (here, notices) = (own.here.clone(), std::mem::take(&mut own.notices));
+            if here.count == 0 {
+                state.own.remove(&room);
+            }
+            news.push(News { room, here, notices });
+        }
+        news
+    }
+
+    /// It could not be told; unless it has changed since, it is tried again. Its notices are lost: they may have been told.
+    pub(crate) fn failed(&self, news: News) {
+        let mut state = self.lock();
+        state.own.entry(news.room.clone()).or_insert_with(|| Own { here: news.here, ..Own::default() });
+        state.dirty.insert(news.room);
+    }
+
+    /// Some of the rooms, so that after `parts` calls all have been told again.
+    pub(crate) fn repeat(&self, part: u64, parts: u64) {
+        let mut state = self.lock();
+        let of_part = |room: &RoomId| moim_bus::stable_hash(room.as_str().as_bytes()) % parts == part % parts;
+        let rooms: Vec<_> = state.own.keys().filter(|room| of_part(room)).cloned().collect();
+        state.dirty.extend(rooms);
+    }
+
+    /// All rooms for which this holds are told again.
+    pub(crate) fn repeat_if(&self, is_wanted: impl Fn(&RoomId) -> bool) {
+        let mut state = self.lock();
+        let rooms: Vec<_> = state.own.keys().filter(|room| is_wanted(room)).cloned().collect();
+        state.dirty.extend(rooms);
+    }
+
+    /// A room is subscribed here: who is there on other nodes.
+    pub(crate) fn loaded(&self, room: &RoomId, time: Timestamp, all: Vec<(NodeId, Here)>) -> RoomEvent {
+        let mut state = self.lock();
+        let others: HashMap<_, _> = all.into_iter().filter(|(node, _)| *node != self.node).collect();
+        state.others.insert(room.clone(), others);
+        RoomEvent::Presence { notice: None, elsewhere: state.elsewhere(room), time }
+    }
+
+    /// The room is not subscribed any more.
+    pub(crate) fn forget(&self, room: &RoomId) {
+        self.lock().others.remove(room);
+    }
+
+    /// A node told who is there.
+    pub(crate) fn heard(&self, room: &RoomId, time: Timestamp, event: PresenceEvent) -> Vec<RoomEvent> {
+        let PresenceEvent { node, here, notices } = event;
+        let mut state = self.lock();
+        let mut changed = false;
+        if node != self.node {
+            // Until its lease is seen, which is at most a refresh away.
+            state.alive.entry(node).or_insert_with(|| Instant::now() + crate::nodes::LEASE);
+            let Some(others) = state.others.get_mut(room) else { return Vec::new() };
+            let before =
+                if here.count == 0 { others.remove(&node) } else { others.insert(node, here.clone()) };
+            changed = before.is_none_or(|before| before.count != here.count);
+        }
+        let elsewhere = state.elsewhere(room);
+        let event = |notice| RoomEvent::Presence { notice, elsewhere, time };
+        match notices.len() {
+            0 if changed => vec![event(None)],
+            _ => notices.into_iter().map(|notice| event(Some(notice))).collect(),
+        }
+    }
+
+    /// Leases as one Redis has them. Those it does not name count as alive until theirs ends: it may have lost them.
+    pub(crate) fn leases(&self, alive: &[(NodeId, Instant)]) {
+        let mut state = self.lock();
+        for (node, until) in alive {
+            let known = state.alive.entry(*node).or_insert(*until);
+            *known = (*known).max(*until);
+        }
+    }
+
+    /// A node said that it goes.
+    pub(crate) fn is_alive(&self, node: NodeId) -> bool {
+        node == self.node || self.lock().alive.get(&node).is_some_and(|until| *until > Instant::now())
+    }
+
+    /// Nodes whose leases have ended: their members are gone from every room, with one notice for each.
+    pub(crate) fn bury(&self, now: Instant, time: Timestamp) -> (Vec<NodeId>, Vec<Relayed>) {
+        let mut state = self.lock();
+        let dead: Vec<_> =
+            state.alive.iter().filter(|(_, until)| **until <= now).map(|(node, _)| *node).collect();
+        let mut told = Vec::new();
+        for node in &dead {
+            state.alive.remove(node);
+            let gone = |(room, others): (&RoomId, &mut HashMap<NodeId, Here>)| {
+                others.remove(node).map(|here| (room.clone(), here))
+            };
+            let gone: Vec<_> = state.others.iter_mut().filter_map(gone).collect();
+            for (room, here) in gone {
+                let elsewhere = state.elsewhere(&room);
+                let notice = here.names.first().filter(|_| here.count > 0).map(|username| Notice {
+                    change: PresenceChange::Leave,
+                    username: username.clone(),
+                    count: u32::try_from(here.count).unwrap_or(u32::MAX),
+                    except: None,
+                });
+                told.push(Relayed { room, event: RoomEvent::Presence { notice, elsewhere, time } });
+            }
+        }
+        (dead, told)
+    }
+
+    /// All of them together, as far as their nodes live.
+    pub(crate) fn sum(&self, all: Vec<(NodeId, Here)>) -> Here {
+        let mut sum = Here::default();
+        for (node, here) in all {
+            if self.is_alive(node) {
+                sum.count += here.count;
+                sum.names.extend(here.names);
+            }
+        }
+        sum.names.truncate(HERE_NAMES_MAX);
+        sum
+    }
+}
+
+impl State {
+    fn elsewhere(&self, room: &RoomId) -> u64 {
+        self.others.get(room).map_or(0, |others| others.values().map(|here| here.count).sum())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use moim_protocol::UserName;
+
+    use super::*;
+
+    const OWN: NodeId = NodeId(1);
+    const OTHER: NodeId = NodeId(2);
+
+    fn room() -> RoomId {
+        RoomId::trusted("r")
+    }
+
+    fn here(count: u64) -> Here {
+        Here { count, names: vec![UserName::trusted("kim"); usize::try_from(count).unwrap().min(2)] }
+    }
+
+    fn told(node: NodeId, count: u64) -> PresenceEvent {
+        PresenceEvent { node, here: here(count), notices: Vec::new() }
+    }
+
+    fn elsewhere(events: &[RoomEvent]) -> Vec<u64> {
+        let one = |event: &RoomEvent| match event {
+            RoomEvent::Presence { elsewhere, .. } => *elsewhere,
+            other => panic!("{other:?}"),
+        };
+        events.iter().map(one).collect()
+    }
+
+    #[test]
+    fn counts_of_others_are_absolute_and_our_own_are_not_among_them() {
+        let presence = Presence::new(OWN);
+        let time = Timestamp::default();
+        presence.loaded(&room(), time, vec![(OWN, here(5)), (OTHER, here(3))]);
+        let heard = |node, count| elsewhere(&presence.heard(&room(), time, told(node, count)));
+        assert_eq!(heard(OTHER, 3), [0; 0], "nothing new");
+        assert_eq!(heard(OTHER, 4), [4]);
+        assert_eq!(heard(NodeId(3), 10), [14]);
+        assert_eq!(heard(OWN, 6), [0; 0]);
+        assert_eq!(heard(OTHER, 0), [10]);
+    }
+
+    #[test]
+    fn a_dead_nodes_members_are_gone_with_one_notice() {
+        let presence = Presence::new(OWN);
+        let (now, time) = (Instant::now(), Timestamp::default());
+        presence.loaded(&room(), time, vec![(OTHER, here(3)), (NodeId(3), here(1))]);
+        let until = now + Duration::from_secs(8);
+        presence.leases(&[(OTHER, until), (NodeId(3), until + Duration::from_secs(9))]);
+        // A Redis that has lost its leases kills nobody.
+        presence.leases(&[]);
+        assert!(presence.bury(now, time).0.is_empty());
+        let (dead, told) = presence.bury(until, time);
+        assert_eq!(dead, [OTHER]);
+        let [Relayed { event: RoomEvent::Presence { notice: Some(notice), elsewhere: 1, .. }, .. }] =
+            &told[..]
+        else {
+            panic!("{told:?}")
+        };
+        assert_eq!((notice.count, notice.change), (3, PresenceChange::Leave));
+        assert!(presence.bury(until, time).0.is_empty());
+    }
+
+    #[test]
+    fn news_gather_and_are_told_until_they_are_taken() {
+        let presence = Presence::new(OWN);
+        presence.set(&room(), here(1), None);
+        presence.set(&room(), here(2), None);
+        let news = presence.take_news(10);
+        assert_eq!(news.len(), 1);
+        assert_eq!(news[0].here.count, 2);
+        assert!(presence.take_news(10).is_empty());
+        presence.failed(news.into_iter().next().unwrap());
+        assert_eq!(presence.take_news(10)[0].here.count, 2);
+        presence.set(&room(), here(0), None);
+        let news = presence.take_news(10);
+        presence.failed(news.into_iter().next().unwrap());
+        assert_eq!(presence.take_news(10)[0].here.count, 0, "that nobody is here must be told too");
+        presence.set(&room(), here(3), None);
+        presence.take_news(10);
+        for part in 0..4 {
+            presence.repeat(part, 4);
+        }
+        assert_eq!(presence.take_news(10).len(), 1);
+    }
+}

@@ -1,0 +1,267 @@
+//! A room read from Redis, and one that Redis holds nothing of brought there from the store.
+//! Not here: pages (`moim-gateway`), the store itself.
+
+use std::{collections::HashMap, sync::Mutex, sync::PoisonError, time::Duration};
+
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, Shared},
+};
+use moim_bus::{ANSWER_KEPT, BusError, Ring, Seed, content_hash};
+use moim_protocol::{Epoch, Message, Position, RoomId, Seq, Timestamp};
+use std::sync::Arc;
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, sleep, timeout},
+};
+
+use crate::{
+    event,
+    inner::Inner,
+    link::{Args, CallError},
+    partition::Partition,
+};
+
+/// How long a read waits for a generation to open, and for Redis to come back.
+const READ_WAIT: Duration = Duration::from_secs(8);
+/// How long the store may take to say what it knows of a room. Beyond it the room goes on above every number that can have been
+/// used.
+const SEED_WAIT: Duration = Duration::from_millis(500);
+/// Rooms read from the store at the same time; more wait for their turn.
+const SEEDS_AT_ONCE: usize = 64;
+/// Bytes of one answer. More rows are read with another.
+const RING_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Between two tries.
+const RETRY: Duration = Duration::from_millis(50);
+/// Apart from every number that one generation can use in a room.
+const JUMP: u64 = 1 << 32;
+/// The oldest answer of Redis on which a seed is still taken; less than the shortest time a head is kept.
+const SEED_AGE_MAX: Duration = Duration::from_secs(60);
+/// Recent sends brought along with a room. More: the oldest are not.
+const SEED_ANSWERS_MAX: usize = 4096;
+
+type Seeding = Shared<BoxFuture<'static, ()>>;
+
+/// Rooms being read from the store.
+pub(crate) struct Seeds {
+    /// A std mutex: never held across an await.
+    running: Mutex<HashMap<RoomId, Seeding>>,
+    turns: Semaphore,
+}
+
+impl Default for Seeds {
+    fn default() -> Self {
+        Self { running: Mutex::default(), turns: Semaphore::new(SEEDS_AT_ONCE) }
+    }
+}
+
+/// Which rows of a ring.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted {
+    pub(crate) rows_max: usize,
+    /// `None`: the newest.
+    pub(crate) below: Option<Seq>,
+}
+
+impl Inner {
+    /// The head, read after the call was made, and rows.
+    pub(crate) async fn read_ring(&self, room: &RoomId, wanted: Wanted) -> Result<Ring, BusError> {
+        let deadline = Instant::now() + READ_WAIT;
+        let partition = self.partition_of(room);
+        let mut why = "no generation is open".to_owned();
+        while Instant::now() < deadline {
+            let Ok(epoch) = tokio::time::timeout_at(deadline, partition.opened()).await else { break };
+            let Some(link) = self.map.link_of(partition.id) else {
+                sleep(RETRY).await;
+                continue;
+            };
+            let keys = [self.keys.generation(partition.id), self.keys.head(room), self.keys.ring(room)];
+            let below = wanted.below.map_or_else(|| "+".into(), |below| format!("({below}-0"));
+            let args = Args::new().with(&epoch).with(wanted.rows_max).with(RING_BYTES_MAX).with(below);
+            let answered: Result<Vec<Vec<u8>>, _> = link.call_aside(&self.scripts.ring, &keys, args).await;
+            match answered {
+                Ok(words) => match self.read_answer(partition, &epoch, room, &words) {
+                    Answer::Ring(ring) => return Ok(ring),
+                    Answer::Init(asked) => self.seed(room, asked, &epoch).await,
+                    Answer::Stale => {
+                        self.stale(partition, &epoch);
+                        sleep(RETRY).await;
+                    }
+                    Answer::Broken => return Err(BusError::Unavailable("the ring cannot be read".into())),
+                },
+                Err(CallError::Moved) => {
+                    self.moved.notify_one();
+                    sleep(RETRY).await;
+                }
+                Err(error) => {
+                    why = error.to_string();
+                    sleep(RETRY).await;
+                }
+            }
+        }
+        Err(BusError::Unavailable(why))
+    }
+
+    fn read_answer(&self, partition: &Partition, epoch: &Epoch, room: &RoomId, words: &[Vec<u8>]) -> Answer {
+        let text = |at: usize| words.get(at).and_then(|word| std::str::from_utf8(word).ok());
+        match text(0) {
+            Some("stale") => return Answer::Stale,
+            Some("init") => return Answer::Init(text(1).unwrap_or_default().to_owned()),
+            _ => {}
+        }
+        let numbers = || {
+            let seq = Seq(text(1)?.parse().ok()?);
+            let last = event::seq_or_unknown(text(3)?)?;
+            Some((Position { epoch: Epoch::trusted(text(2)?), seq }, last, Seq(text(4)?.parse().ok()?)))
+        };
+        let Some((head, last, stored)) = numbers() else { return Answer::Broken };
+        let mut rows: Vec<Arc<Message>> =
+            words[5..].iter().rev().filter_map(|event| event::decode(room, event)).collect();
+        // What is read is shown, so it is kept like what is relayed: Redis may lose it.
+        let kept =
+            rows.iter().filter(|row| row.seq > stored).all(|row| partition.keep(epoch, row, &self.keys));
+        if !kept || !partition.is_in(epoch) {
+            return Answer::Stale;
+        }
+        let chain =
+            rows.windows(2).rposition(|pair| pair[1].prev != Some(pair[0].seq)).map_or(0, |at| at + 1);
+        rows.drain(..chain);
+        Answer::Ring(Ring { head, last, stored, rows })
+    }
+
+    /// Brings a room to Redis. However many need it, the store is asked once. `asked`: the Redis time at which it was not there.
+    pub(crate) async fn seed(&self, room: &RoomId, asked: String, epoch: &Epoch) {
+        let seeding = {
+            let mut running = self.seeds.running.lock().unwrap_or_else(PoisonError::into_inner);
+            let start = || {
+                let (inner, room, epoch) = (self.this(), room.clone(), epoch.clone());
+                let (sender, done) = tokio::sync::oneshot::channel::<()>();
+                // A task of its own: whoever waits for it may go away.
+                self.spawn(async move {
+                    inner.bring(&room, &asked, &epoch).await;
+                    inner.seeds.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&room);
+                    drop(sender);
+                });
+                done.map(|_| ()).boxed().shared()
+            };
+            running.entry(room.clone()).or_insert_with(start).clone()
+        };
+        seeding.await;
+    }
+
+    async fn bring(&self, room: &RoomId, asked: &str, epoch: &Epoch) {
+        let Ok(_turn) = self.seeds.turns.acquire().await else { return };
+        let partition = self.partition_of(room);
+        let seed = match timeout(SEED_WAIT, self.source.seed(room.clone())).await {
+            Ok(Ok(seed)) if self.config.has_store => Some(seed),
+            Ok(Ok(_)) => None,
+            Ok(Err(error)) => {
+                tracing::warn!(%room, %error, "the room goes on above every number that can have been used");
+                None
+            }
+            Err(_) => {
+                tracing::warn!(%room, "the store is slow; the room goes on above every number that can have been used");
+                None
+            }
+        };
+        let Some(link) = self.map.link_of(partition.id) else { return };
+        let (keys, args) = self.seed_words(partition, room, asked, epoch, seed);
+        match link.call_aside::<String>(&self.scripts.seed, &keys, args).await {
+            Ok(answer) if answer == "stale" => self.stale(partition, epoch),
+            Ok(_) => {}
+            Err(error) => {
+                tracing::debug!(%room, %error, "a room could not be brought to redis; trying again");
+                sleep(RETRY).await;
+            }
+        }
+    }
+
+    fn seed_words(
+        &self,
+        partition: &Partition,
+        room: &RoomId,
+        asked: &str,
+        epoch: &Epoch,
+        seed: Option<Seed>,
+    ) -> (Vec<String>, Args) {
+        let start = self.start(partition, room, asked, epoch, seed.as_ref());
+        let Seed { newest, answers } = seed.unwrap_or_default();
+        let age_max = SEED_AGE_MAX.min(Duration::from_secs(self.config.redis.room_idle_seconds) / 2);
+        let rows = &newest[newest.len().saturating_sub(self.config.redis.ring_rows as usize)..];
+        let mut keys = vec![self.keys.generation(partition.id), self.keys.head(room), self.keys.ring(room)];
+        let mut args = Args::new()
+            .with(epoch)
+            .with(asked)
+            .with(age_max.as_micros())
+            .with(start.head.seq)
+            .with(&start.head.epoch)
+            .with(start.last.map_or_else(|| "-".into(), |last| last.to_string()))
+            .with(start.time.micros)
+            .with(self.idle_ms())
+            .with(rows.len());
+        for row in rows {
+            args.push(row.seq);
+            args.push_bytes(event::encode(row));
+        }
+        let now = Timestamp { micros: asked.parse().unwrap_or_default() };
+        for answer in answers.iter().rev().take(SEED_ANSWERS_MAX) {
+            let left = ANSWER_KEPT.saturating_sub(now.since(answer.receipt.time));
+            if left.is_zero() {
+                continue;
+            }
+            let moim_bus::Receipt { position, id, time, .. } = &answer.receipt;
+            keys.push(self.keys.answer(room, &answer.sender, Some(&answer.client_id), id));
+            let (hash, Position { epoch, seq }) = (answer.content_hash, position);
+            args.push(format!("0 {seq} {epoch} {} {hash:016x} - {id}", time.micros));
+            args.push(left.as_millis());
+        }
+        (keys, args)
+    }
+
+    /// Where a room's numbers go on.
+    fn start(
+        &self,
+        partition: &Partition,
+        room: &RoomId,
+        asked: &str,
+        epoch: &Epoch,
+        seed: Option<&Seed>,
+    ) -> Start {
+        let of = |seq, last, time| Start {
+            head: Position { epoch: epoch.clone(), seq: Seq(seq) },
+            last,
+            time: Timestamp { micros: time },
+        };
+        match seed.map(|seed| seed.newest.last()) {
+            Some(Some(newest)) => {
+                Start { head: newest.position(), last: Some(newest.seq), time: newest.time }
+            }
+            Some(None) if partition.is_first() => of(0, Some(Seq::ZERO), 0),
+            // Rows of it may have been lost with an earlier generation.
+            Some(None) => of(JUMP, Some(Seq::ZERO), 0),
+            None => {
+                let now: u64 = asked.parse().unwrap_or_default();
+                let highest = partition.highest_of(room).map_or(0, |highest| highest.0 + JUMP);
+                of(highest.max((now / 1000) << 10), None, 0)
+            }
+        }
+    }
+}
+
+struct Start {
+    head: Position,
+    last: Option<Seq>,
+    time: Timestamp,
+}
+
+enum Answer {
+    Ring(Ring),
+    Init(String),
+    Stale,
+    Broken,
+}
+
+/// Of an answer's content, as it is kept beside it.
+pub(crate) fn hash_text(content: &str) -> String {
+    format!("{:016x}", content_hash(content))
+}

@@ -1,0 +1,354 @@
+//! A generation from its first doubt to its opening: fence, hand-in, merge. Any node may take each step, and all of them do.
+//! Not here: what is kept to be handed in (`tail`), the steps inside Redis (`lua/open.lua` and after).
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
+
+use futures_util::{StreamExt, stream};
+use moim_bus::ANSWER_KEPT;
+use moim_protocol::{Epoch, Message, RoomId, Seq};
+use tokio::time::{sleep, timeout};
+
+use crate::{
+    event,
+    inner::{Inner, Site},
+    link::{Args, CallError, Link},
+    nodes,
+    partition::Partition,
+    reads::hash_text,
+    staged::{self, Staged},
+    tail::RECENT_KEPT,
+};
+
+/// Partitions looked after at the same time.
+const AT_ONCE: usize = 64;
+/// Between two looks at what is not open yet.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// Items in one call.
+const ITEMS: usize = 200;
+/// And their bytes.
+const ITEMS_BYTES: usize = 1024 * 1024;
+/// How long a partition's first generation waits for the store to say that it is the first.
+const STORE_WAIT: Duration = Duration::from_secs(2);
+
+/// Whether it must be looked at again.
+#[derive(Debug, PartialEq, Eq)]
+enum Step {
+    Done,
+    Again,
+}
+
+/// Looks after partitions that are not open, for ever.
+///
+/// # Cancel safety
+/// Dropping it leaves each recovery where it is; another node goes on with it.
+pub(crate) async fn run(inner: Arc<Inner>) {
+    loop {
+        let some = {
+            let mut attention = inner.attention.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *attention)
+        };
+        if some.is_empty() {
+            inner.attention_came.notified().await;
+            continue;
+        }
+        let again: Vec<u32> = stream::iter(some)
+            .map(|id| {
+                let inner = &inner;
+                async move { (id, look(inner, &inner.partitions[id as usize]).await) }
+            })
+            .buffer_unordered(AT_ONCE)
+            .filter_map(async |(id, step)| (step == Step::Again).then_some(id))
+            .collect()
+            .await;
+        if !again.is_empty() {
+            inner.attention.lock().unwrap_or_else(PoisonError::into_inner).extend(again);
+            sleep(LOOK_AGAIN).await;
+        }
+    }
+}
+
+async fn look(inner: &Inner, partition: &Arc<Partition>) -> Step {
+    let Some(site) = inner.site_of(partition.id) else { return Step::Again };
+    match step(inner, &site, partition).await {
+        Ok(step) => step,
+        Err(CallError::Moved) => {
+            inner.moved.notify_one();
+            Step::Again
+        }
+        Err(error) => {
+            tracing::debug!(partition = partition.id, %error, "a generation could not be looked at; trying again");
+            Step::Again
+        }
+    }
+}
+
+async fn step(inner: &Inner, site: &Site, partition: &Arc<Partition>) -> Result<Step, CallError> {
+    let (names, id) = (&inner.keys, partition.id);
+    let keys = [names.generation(id), names.handed(id), names.waited(id), names.staged(id)];
+    let channel = names.partition_channel(id);
+    let marker = format!("{:016x}", inner.random());
+    let args = Args::new().with(marker).with(&channel);
+    let words: Vec<String> = site.link.call(&inner.scripts.open, &keys, args).await?;
+    let [state, epoch, since_ms, first, top] = &words[..] else {
+        return Err(CallError::Refused(format!("open answered {words:?}")));
+    };
+    let epoch = Epoch::trusted(epoch.as_str());
+    match state.as_str() {
+        "open" => open(inner, site, partition, &epoch, first == "1", top.parse().unwrap_or_default()).await,
+        "recovering" => {
+            partition.recovering(&epoch);
+            if !partition.is_quiet(&epoch) {
+                if site.relay.is_confirmed(&channel) {
+                    publish_fence(inner, &site.link, &channel, &epoch).await?;
+                }
+                return Ok(Step::Again);
+            }
+            if !partition.has_handed_in(&epoch) {
+                hand_in(inner, site, partition, &epoch, &keys).await?;
+            }
+            let wait = nodes::LEASE.as_millis();
+            let args = Args::new().with(&epoch).with(wait);
+            let state: String = site.link.call(&inner.scripts.enough, &keys[..3], args).await?;
+            tracing::debug!(partition = id, %epoch, %state, since_ms, "a generation is being put together");
+            Ok(Step::Again)
+        }
+        "merging" => {
+            partition.recovering(&epoch);
+            merge(inner, site, partition, &epoch, &keys).await?;
+            Ok(Step::Again)
+        }
+        other => Err(CallError::Refused(format!("a generation in state {other:?}: a newer node's?"))),
+    }
+}
+
+async fn publish_fence(inner: &Inner, link: &Link, channel: &str, epoch: &Epoch) -> Result<(), CallError> {
+    let command = if inner.map.is_cluster() { "SPUBLISH" } else { "PUBLISH" };
+    link.command(redis::cmd(command).arg(channel).arg(format!("F{epoch}"))).await
+}
+
+async fn open(
+    inner: &Inner,
+    site: &Site,
+    partition: &Arc<Partition>,
+    epoch: &Epoch,
+    is_first: bool,
+    top: u64,
+) -> Result<Step, CallError> {
+    if partition.is_in(epoch) {
+        return Ok(Step::Done);
+    }
+    // Whoever puts the next generation together must know that this node may have something to hand in.
+    if !site.beat.is_known() {
+        return Ok(Step::Again);
+    }
+    let mut top = top;
+    if !partition.has_handed_in(epoch) && !partition.knows_nothing() {
+        partition.recovering(epoch);
+        if !partition.has_no_calls() {
+            return Ok(Step::Again);
+        }
+        top = top.max(hand_in_late(inner, site, partition, epoch).await?);
+    }
+    partition.open(epoch, top, is_first);
+    tracing::debug!(partition = partition.id, %epoch, is_first, "a generation is open");
+    inner.opened(partition);
+    Ok(Step::Done)
+}
+
+async fn hand_in(
+    inner: &Inner,
+    site: &Site,
+    partition: &Partition,
+    epoch: &Epoch,
+    keys: &[String; 4],
+) -> Result<(), CallError> {
+    let items = staged::items(&partition.hand_in(), &inner.keys);
+    let rows = items.len();
+    let mut chunks = chunks(items);
+    // The last call says that it is all.
+    let last = chunks.pop().unwrap_or_default();
+    for (chunk, is_last) in chunks.into_iter().map(|chunk| (chunk, 0)).chain([(last, 1)]) {
+        let nodes = site.beat.seen_alive();
+        let mut args = Args::new()
+            .with(epoch)
+            .with(format!("{:016x}", inner.config.node.0))
+            .with(is_last)
+            .with(ANSWER_KEPT.as_millis())
+            .with(nodes.len());
+        for node in nodes {
+            args.push(format!("{:016x}", node.0));
+        }
+        chunk.into_iter().for_each(|item| args.push_bytes(item));
+        let state: String = site.link.call(&inner.scripts.hand_in, keys, args).await?;
+        if state != "recovering" {
+            return Ok(());
+        }
+    }
+    partition.handed_in(epoch);
+    if rows > 0 {
+        tracing::info!(partition = partition.id, items = rows, "handed in what redis may have lost");
+    }
+    Ok(())
+}
+
+fn chunks(items: Vec<Vec<u8>>) -> Vec<Vec<Vec<u8>>> {
+    let (mut chunks, mut chunk, mut bytes) = (Vec::new(), Vec::new(), 0);
+    for item in items {
+        if chunk.len() >= ITEMS || (bytes + item.len() > ITEMS_BYTES && !chunk.is_empty()) {
+            chunks.push(std::mem::take(&mut chunk));
+            bytes = 0;
+        }
+        bytes += item.len();
+        chunk.push(item);
+    }
+    chunks.push(chunk);
+    chunks
+}
+
+async fn merge(
+    inner: &Inner,
+    site: &Site,
+    partition: &Partition,
+    epoch: &Epoch,
+    keys: &[String; 4],
+) -> Result<(), CallError> {
+    let staged = read_staged(&site.link, &keys[3]).await?;
+    for (room, rows) in &staged.rows {
+        merge_room(inner, site, partition, epoch, room, rows).await?;
+    }
+    let names = &inner.keys;
+    for (room, (seq, of, time)) in &staged.highest {
+        let keys = [names.generation(partition.id), names.head(room), names.ring(room)];
+        let args = Args::new().with(epoch).with(seq).with(of).with(time.micros).with(inner.idle_ms());
+        site.link.call::<String>(&inner.scripts.raise, &keys, args).await?;
+    }
+    let answers: Vec<_> = staged.answers.into_iter().collect();
+    for chunk in answers.chunks(ITEMS) {
+        let mut keys = vec![names.generation(partition.id)];
+        let mut args = Args::new().with(epoch).with(RECENT_KEPT.as_millis());
+        for (key, value) in chunk {
+            keys.push(key.clone());
+            args.push(value);
+        }
+        site.link.call::<String>(&inner.scripts.remember, &keys, args).await?;
+    }
+    let is_first = is_first(inner, partition.id, epoch).await;
+    let args = Args::new().with(epoch).with(u8::from(is_first)).with(names.partition_channel(partition.id));
+    let state: String = site.link.call(&inner.scripts.opened, keys, args).await?;
+    tracing::debug!(partition = partition.id, %epoch, %state, is_first, "merged");
+    Ok(())
+}
+
+async fn read_staged(link: &Link, key: &str) -> Result<Staged, CallError> {
+    let (mut staged, mut from) = (Staged::default(), 0);
+    loop {
+        let range = redis::cmd("LRANGE").arg(key).arg(from).arg(from + ITEMS - 1).to_owned();
+        let items: Vec<Vec<u8>> = link.command(&range).await?;
+        let count = items.len();
+        items.iter().for_each(|item| staged.add(item));
+        if count < ITEMS {
+            return Ok(staged);
+        }
+        from += ITEMS;
+    }
+}
+
+async fn merge_room(
+    inner: &Inner,
+    site: &Site,
+    partition: &Partition,
+    epoch: &Epoch,
+    room: &RoomId,
+    rows: &BTreeMap<Seq, Arc<Message>>,
+) -> Result<(), CallError> {
+    let names = &inner.keys;
+    let mut rows = rows.values().peekable();
+    while rows.peek().is_some() {
+        let mut keys =
+            vec![names.generation(partition.id), names.head(room), names.ring(room), names.log(partition.id)];
+        let mut args = Args::new().with(epoch).with(u8::from(inner.config.has_store));
+        let mut bytes = 0;
+        while keys.len() < ITEMS && bytes < ITEMS_BYTES {
+            let Some(row) = rows.next() else { break };
+            let kept = if row.client_id.is_some() { ANSWER_KEPT } else { RECENT_KEPT };
+            let event = event::encode(row);
+            bytes += event.len();
+            keys.push(names.answer_of(row));
+            args.push(row.seq);
+            args.push(row.prev.map_or_else(|| "-".into(), |prev| prev.to_string()));
+            args.push(row.time.micros);
+            args.push(&row.epoch);
+            args.push(hash_text(&row.content));
+            args.push(kept.as_millis());
+            args.push(&row.id);
+            args.push_bytes(event);
+        }
+        site.link.call::<String>(&inner.scripts.merge, &keys, args).await?;
+    }
+    Ok(())
+}
+
+/// Whether nothing was ever in this partition. The store remembers its first generation, and that one only.
+async fn is_first(inner: &Inner, partition: u32, epoch: &Epoch) -> bool {
+    if !inner.config.has_store {
+        return false;
+    }
+    let asked = async {
+        match inner.source.generation(partition).await {
+            Ok(Some(first)) => first == *epoch,
+            Ok(None) => inner.source.set_generation(partition, epoch.clone()).await.is_ok(),
+            Err(_) => false,
+        }
+    };
+    timeout(STORE_WAIT, asked).await.unwrap_or(false)
+}
+
+/// Rows that the others opened a generation without. Answers the newest place any of them has in the log.
+async fn hand_in_late(
+    inner: &Inner,
+    site: &Site,
+    partition: &Partition,
+    epoch: &Epoch,
+) -> Result<u64, CallError> {
+    let (names, id, mut top) = (&inner.keys, partition.id, 0);
+    let rows = partition.hand_in().rows;
+    tracing::warn!(partition = id, rows = rows.len(), "the others did not wait for what this node knows");
+    for row in rows {
+        let prev = row.prev.map_or_else(|| "-".into(), |prev| prev.to_string());
+        let kept = if row.client_id.is_some() { ANSWER_KEPT } else { RECENT_KEPT };
+        let keys = [
+            names.generation(id),
+            names.head(&row.room),
+            names.ring(&row.room),
+            names.log(id),
+            names.answer_of(&row),
+        ];
+        let mut args = Args::new()
+            .with(epoch)
+            .with(names.room_channel(&row.room))
+            .with(row.seq)
+            .with(&row.epoch)
+            .with(row.time.micros)
+            .with(hash_text(&row.content))
+            .with(kept.as_millis())
+            .with(format!("{prev} {}", row.id));
+        args.push_bytes(event::encode(&row));
+        args.push(names.partition_channel(id));
+        let words: Vec<String> = site.link.call(&inner.scripts.late, &keys, args).await?;
+        match words.first().map(String::as_str) {
+            Some("taken") => {
+                inner.metrics.late_rows.inc();
+                top = top.max(words.get(1).and_then(|id| id.parse().ok()).unwrap_or(0));
+            }
+            Some("dropped") => {
+                tracing::warn!(room = %row.room, seq = %row.seq, "a message has another number by now")
+            }
+            _ => {}
+        }
+    }
+    Ok(top)
+}

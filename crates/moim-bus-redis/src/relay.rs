@@ -1,0 +1,261 @@
+//! The pub/sub socket of one Redis: made anew when it is broken or deaf, with every channel that is wanted; a probe proves that
+//! it hears.
+//! Not here: what is done with what came (`deliver`), what a hole is filled from (`reads`).
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use futures_util::future;
+use redis::{AsyncConnectionConfig, PushInfo, RedisError, aio::MultiplexedConnection};
+use tokio::{
+    sync::{Notify, mpsc, watch},
+    time::{MissedTickBehavior, interval, sleep, timeout},
+};
+
+use crate::{inner::Inner, link::Link};
+
+/// What came and was not read yet. Full: it is dropped, and every room of this Redis reads on from its cursor.
+const UNREAD_MAX: usize = 65_536;
+/// Channels in one command.
+const BATCH: usize = 512;
+/// Between two probes.
+const PROBE_EVERY: Duration = Duration::from_secs(2);
+/// A socket that has brought no probe for so long is deaf.
+const DEAF_AFTER: Duration = Duration::from_secs(6);
+/// For one command. Longer: the connection is made anew.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(5);
+/// Between two tries to connect.
+const RECONNECT: Duration = Duration::from_millis(100);
+/// How long whoever subscribes waits for the confirmation.
+const CONFIRM_WAIT: Duration = Duration::from_secs(8);
+
+/// An event and the number of the connection it came over.
+pub(crate) type Pushed = (u64, PushInfo);
+
+/// The pub/sub side of one link.
+pub(crate) struct Relay {
+    pub(crate) link: Arc<Link>,
+    /// What changed since the last command: whether a channel is wanted.
+    pending: Mutex<HashMap<String, bool>>,
+    changed: Notify,
+    /// The connection whose events count; those of earlier ones come too late.
+    current: AtomicU64,
+    overflowed: Arc<AtomicBool>,
+    broke: Notify,
+    confirmed: Mutex<HashSet<String>>,
+    /// Goes up whenever something was confirmed.
+    confirmations: watch::Sender<u64>,
+    heard: Mutex<Instant>,
+}
+
+impl Relay {
+    pub(crate) fn new(link: Arc<Link>) -> Arc<Self> {
+        Arc::new(Self {
+            link,
+            pending: Mutex::default(),
+            changed: Notify::new(),
+            current: AtomicU64::new(0),
+            overflowed: Arc::default(),
+            broke: Notify::new(),
+            confirmed: Mutex::default(),
+            confirmations: watch::channel(0).0,
+            heard: Mutex::new(Instant::now()),
+        })
+    }
+
+    fn confirmed(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.confirmed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How long nothing proved that it hears.
+    pub(crate) fn deaf_for(&self) -> Duration {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+    }
+
+    pub(crate) fn has_heard(&self) {
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    pub(crate) fn is_current(&self, number: u64) -> bool {
+        self.current.load(Ordering::Acquire) == number
+    }
+
+    /// Whether events were dropped since it was asked last.
+    pub(crate) fn has_overflowed(&self) -> bool {
+        self.overflowed.swap(false, Ordering::AcqRel)
+    }
+
+    /// The connection is to be made anew.
+    pub(crate) fn break_off(&self) {
+        self.broke.notify_one();
+    }
+
+    /// A channel is wanted from now on, or not any more.
+    pub(crate) fn want(&self, channel: String, wanted: bool) {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner).insert(channel, wanted);
+        self.changed.notify_one();
+    }
+
+    pub(crate) fn is_confirmed(&self, channel: &str) -> bool {
+        self.confirmed().contains(channel)
+    }
+
+    /// Waits until a channel is confirmed; `false`: it was not, in time.
+    ///
+    /// # Cancel safety
+    /// Safe: it only waits.
+    pub(crate) async fn confirms(&self, channel: &str) -> bool {
+        let mut confirmations = self.confirmations.subscribe();
+        let confirmed = confirmations.wait_for(|_| self.is_confirmed(channel));
+        matches!(timeout(CONFIRM_WAIT, confirmed).await, Ok(Ok(_)))
+    }
+
+    /// Keeps it connected, and hands what comes to [`crate::deliver::read`]. Runs for ever.
+    ///
+    /// # Cancel safety
+    /// Dropping it closes the socket.
+    pub(crate) async fn run(self: Arc<Self>, inner: Arc<Inner>) {
+        let (sender, unread) = mpsc::channel(UNREAD_MAX);
+        tokio::join!(self.keep_connected(&inner, sender), crate::deliver::read(&inner, &self, unread));
+    }
+
+    async fn keep_connected(&self, inner: &Inner, sender: mpsc::Sender<Pushed>) {
+        for number in 1.. {
+            let served = match timeout(COMMAND_TIMEOUT, self.connect(number, &sender)).await {
+                Ok(Ok(connection)) => self.serve(inner, connection).await,
+                Ok(Err(error)) => Err(error),
+                Err(_) => Err(failed("it does not answer")),
+            };
+            self.current.store(0, Ordering::Release);
+            self.confirmed().clear();
+            let Err(error) = served;
+            tracing::warn!(redis = %self.link.name, %error, "the relay's socket is made anew");
+            inner.metrics.relay_reconnects.inc();
+            sleep(RECONNECT).await;
+        }
+    }
+
+    async fn connect(
+        &self,
+        number: u64,
+        sender: &mpsc::Sender<Pushed>,
+    ) -> Result<MultiplexedConnection, RedisError> {
+        let client = self.link.finder.find().await?;
+        let (sender, overflowed) = (sender.clone(), self.overflowed.clone());
+        let push = move |info| -> Result<(), redis::aio::SendError> {
+            if sender.try_send((number, info)).is_err() {
+                overflowed.store(true, Ordering::Release);
+            }
+            Ok(())
+        };
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(COMMAND_TIMEOUT))
+            .set_response_timeout(Some(COMMAND_TIMEOUT))
+            .set_push_sender(push);
+        self.current.store(number, Ordering::Release);
+        client.get_multiplexed_async_connection_with_config(&config).await
+    }
+
+    async fn serve(
+        &self,
+        inner: &Inner,
+        mut connection: MultiplexedConnection,
+    ) -> Result<std::convert::Infallible, RedisError> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        let wanted = inner.channels_of(&self.link);
+        for channels in wanted.chunks(BATCH) {
+            self.subscribe(inner, &mut connection, channels).await?;
+        }
+        self.has_heard();
+        // Whatever was said while nobody listened.
+        inner.lost_on(&self.link);
+        let mut probe = interval(PROBE_EVERY);
+        probe.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = self.broke.notified() => return Err(failed("it broke")),
+                () = self.changed.notified() => self.apply(inner, &mut connection).await?,
+                _ = probe.tick() => {
+                    if self.deaf_for() > DEAF_AFTER {
+                        return Err(failed("it hears nothing"));
+                    }
+                    inner.probe(&self.link).await;
+                }
+            }
+        }
+    }
+
+    async fn apply(&self, inner: &Inner, connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
+        let pending = std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));
+        let (mut more, mut fewer) = (Vec::new(), Vec::new());
+        for (channel, wanted) in pending {
+            let is_there = self.is_confirmed(&channel);
+            match (wanted, is_there) {
+                (true, false) => more.push(channel),
+                (false, true) => fewer.push(channel),
+                _ => {}
+            }
+        }
+        for channels in more.chunks(BATCH) {
+            self.subscribe(inner, connection, channels).await?;
+        }
+        for channels in fewer.chunks(BATCH) {
+            for channel in channels {
+                self.confirmed().remove(channel);
+            }
+            self.unsubscribe(inner, connection, channels).await?;
+        }
+        Ok(())
+    }
+
+    async fn subscribe(
+        &self,
+        inner: &Inner,
+        connection: &mut MultiplexedConnection,
+        channels: &[String],
+    ) -> Result<(), RedisError> {
+        if inner.map.is_cluster() {
+            one_by_one("SSUBSCRIBE", connection, channels).await?;
+        } else {
+            connection.subscribe(channels).await?;
+        }
+        self.confirmed().extend(channels.iter().cloned());
+        self.confirmations.send_modify(|count| *count += 1);
+        Ok(())
+    }
+
+    async fn unsubscribe(
+        &self,
+        inner: &Inner,
+        connection: &mut MultiplexedConnection,
+        channels: &[String],
+    ) -> Result<(), RedisError> {
+        if inner.map.is_cluster() {
+            return one_by_one("SUNSUBSCRIBE", connection, channels).await;
+        }
+        connection.unsubscribe(channels).await
+    }
+}
+
+/// A cluster takes channels of one slot in a command, and the library counts one confirmation for a command it does not know.
+async fn one_by_one(
+    command: &str,
+    connection: &MultiplexedConnection,
+    channels: &[String],
+) -> Result<(), RedisError> {
+    let all = channels.iter().map(|channel| {
+        let mut connection = connection.clone();
+        async move { redis::cmd(command).arg(channel).exec_async(&mut connection).await }
+    });
+    future::try_join_all(all).await.map(drop)
+}
+
+fn failed(what: &'static str) -> RedisError {
+    RedisError::from((redis::ErrorKind::Io, what))
+}

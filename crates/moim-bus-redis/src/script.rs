@@ -1,0 +1,50 @@
+//! The scripts, each with what it needs in front of it.
+//! Not here: what they are called with (the modules that call them).
+
+use redis::Script;
+
+/// Makes the struct, its constructor, and nothing else.
+macro_rules! scripts {
+    ($($name:ident: $($library:ident)? + $file:literal;)*) => {
+        /// Every script there is.
+        pub(crate) struct Scripts {
+            $(pub(crate) $name: Script,)*
+        }
+
+        impl Scripts {
+            /// `sharded`: events go over the sharded channels of a Redis Cluster.
+            pub(crate) fn new(sharded: bool) -> Self {
+                $(let $name = script(&[scripts!(@library $($library)?), include_str!($file)], sharded);)*
+                Self { $($name,)* }
+            }
+        }
+    };
+    (@library) => { "" };
+    (@library recovery) => { include_str!("lua/lib_recovery.lua") };
+}
+
+scripts! {
+    publish: + "lua/publish.lua";
+    seed: + "lua/seed.lua";
+    ring: + "lua/ring.lua";
+    read_log: + "lua/read_log.lua";
+    commit: + "lua/commit.lua";
+    mark: + "lua/mark.lua";
+    lease: + "lua/lease.lua";
+    heartbeat: + "lua/heartbeat.lua";
+    presence: + "lua/presence.lua";
+    open: + "lua/open.lua";
+    hand_in: recovery + "lua/hand_in.lua";
+    enough: recovery + "lua/enough.lua";
+    merge: recovery + "lua/merge.lua";
+    raise: recovery + "lua/raise.lua";
+    remember: recovery + "lua/remember.lua";
+    opened: recovery + "lua/opened.lua";
+    late: + "lua/late.lua";
+}
+
+fn script(parts: &[&str], sharded: bool) -> Script {
+    let text = [include_str!("lua/lib_generation.lua"), &parts.concat()].concat();
+    // Classic channels of a cluster reach every one of its servers.
+    Script::new(&if sharded { text.replace("'PUBLISH'", "'SPUBLISH'") } else { text })
+}

@@ -1,0 +1,135 @@
+//! What nodes hand in, as it is written in Redis and read back: rows, the highest number of each room, recent sends.
+//! Not here: when (`recovery`).
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use moim_protocol::{Epoch, Message, RoomId, Seq, Timestamp};
+
+use crate::{event, keys::Keys, partition::HandIn};
+
+/// All that was handed in for a partition, put in order.
+#[derive(Debug, Default)]
+pub(crate) struct Staged {
+    pub(crate) rows: BTreeMap<RoomId, BTreeMap<Seq, Arc<Message>>>,
+    pub(crate) highest: HashMap<RoomId, (Seq, Epoch, Timestamp)>,
+    /// By key.
+    pub(crate) answers: HashMap<String, String>,
+}
+
+/// `R room-bytes`, `H seq epoch time` or `A key-bytes`, a line's end, then the texts.
+pub(crate) fn items(known: &HandIn, keys: &Keys) -> Vec<Vec<u8>> {
+    let rows = known.rows.iter().map(|row| {
+        let mut item = format!("R{}\n{}", row.room.as_str().len(), row.room).into_bytes();
+        item.extend(event::encode(row));
+        item
+    });
+    let highest = known
+        .highest
+        .iter()
+        .map(|(room, seq, epoch, time)| format!("H{seq} {epoch} {}\n{room}", time.micros).into_bytes());
+    // Those of rows that are handed in come with the rows.
+    let with_rows: std::collections::HashSet<_> = known.rows.iter().map(|row| keys.answer_of(row)).collect();
+    let recent = known.recent.iter().filter(|recent| !with_rows.contains(&recent.key)).map(|recent| {
+        let crate::tail::Recent { key, seq, epoch, time, hash, id } = recent;
+        // No place in the log: what is not in a tail is stored.
+        format!("A{}\n{key}0 {seq} {epoch} {} {hash:016x} - {id}", key.len(), time.micros).into_bytes()
+    });
+    rows.chain(highest).chain(recent).collect()
+}
+
+impl Staged {
+    /// Takes one item. What cannot be read is a newer node's, and is left out.
+    pub(crate) fn add(&mut self, item: &[u8]) {
+        if self.read(item).is_none() {
+            tracing::error!(bytes = item.len(), "something was handed in that cannot be read");
+        }
+    }
+
+    fn read(&mut self, item: &[u8]) -> Option<()> {
+        let text = std::str::from_utf8(item).ok()?;
+        let (head, rest) = text.split_once('\n')?;
+        match head.split_at_checked(1)? {
+            ("R", bytes) => {
+                let (room, event) = rest.split_at_checked(bytes.parse().ok()?)?;
+                let row = event::decode(&RoomId::trusted(room), event.as_bytes())?;
+                self.rows.entry(row.room.clone()).or_default().insert(row.seq, row);
+            }
+            ("H", words) => {
+                let mut words = words.split(' ');
+                let seq = Seq(words.next()?.parse().ok()?);
+                let epoch = Epoch::trusted(words.next()?);
+                let time = Timestamp { micros: words.next()?.parse().ok()? };
+                let known =
+                    self.highest.entry(RoomId::trusted(rest)).or_insert_with(|| (seq, epoch.clone(), time));
+                if seq > known.0 {
+                    *known = (seq, epoch, time);
+                }
+            }
+            ("A", bytes) => {
+                let (key, value) = rest.split_at_checked(bytes.parse().ok()?)?;
+                self.answers.insert(key.to_owned(), value.to_owned());
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use moim_protocol::{ClientId, MessageId, UserName};
+
+    use super::*;
+    use crate::tail::Recent;
+
+    fn row(room: &str, seq: u64) -> Arc<Message> {
+        Arc::new(Message {
+            room: RoomId::trusted(room),
+            seq: Seq(seq),
+            prev: Some(Seq(seq - 1)),
+            epoch: Epoch::trusted("e"),
+            id: MessageId::trusted("id"),
+            client_id: Some(ClientId::trusted(seq.to_string())),
+            username: UserName::trusted("kim"),
+            content: "줄\n바꿈".into(),
+            time: Timestamp { micros: seq },
+        })
+    }
+
+    fn recent(key: String) -> Recent {
+        let (epoch, id) = (Epoch::trusted("e"), MessageId::trusted("id"));
+        Recent { key, seq: Seq(9), epoch, time: Timestamp { micros: 9 }, hash: 7, id }
+    }
+
+    #[test]
+    fn what_nodes_hand_in_is_put_together() {
+        let keys = Keys::new("moim", 4);
+        let rows = vec![row("방", 3), row("방", 2), row("b", 1)];
+        let highest =
+            |seq| vec![(RoomId::trusted("방"), Seq(seq), Epoch::trusted("e"), Timestamp { micros: seq })];
+        let recents = vec![recent(keys.answer_of(&rows[0])), recent("other".into())];
+        let one = HandIn { rows: rows.clone(), recent: recents, highest: highest(3) };
+        let two = HandIn { rows: rows[..1].to_vec(), recent: Vec::new(), highest: highest(5) };
+        let mut staged = Staged::default();
+        for item in items(&one, &keys).into_iter().chain(items(&two, &keys)) {
+            staged.add(&item);
+        }
+        let of_room: Vec<_> = staged.rows[&RoomId::trusted("방")].values().cloned().collect();
+        assert_eq!(of_room, [rows[1].clone(), rows[0].clone()]);
+        assert_eq!(staged.highest[&RoomId::trusted("방")].0, Seq(5));
+        assert_eq!(staged.answers.len(), 1, "that of a row comes with the row");
+        assert_eq!(staged.answers["other"], "0 9 e 9 0000000000000007 - id");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_left_out() {
+        let mut staged = Staged::default();
+        for item in [b"" as &[u8], b"X\n", b"R9\nab", b"R1\nab", b"H1\nr", b"\xff\n"] {
+            staged.add(item);
+        }
+        assert!(staged.rows.is_empty() && staged.highest.is_empty());
+    }
+}

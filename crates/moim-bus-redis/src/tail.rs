@@ -1,0 +1,247 @@
+//! What a node keeps of a partition in case Redis loses it: messages until they are stored, and who sent what in the last minute.
+//! Not here: how it is handed in (`recovery`).
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use moim_bus::content_hash;
+use moim_protocol::{Epoch, Message, MessageId, RoomId, Seq, Timestamp};
+
+/// How long a send is known after Redis has lost it. The contract says so.
+pub(crate) const RECENT_KEPT: Duration = Duration::from_secs(60);
+/// Recent sends kept of a partition: 270 a second. Full: the oldest go, and a resend of one of those after a loss of Redis's
+/// data could become a second message.
+pub(crate) const RECENT_MAX: usize = 16_384;
+
+/// An entry's place in a partition's log: microseconds, rising.
+pub(crate) type LogId = u64;
+
+/// A send, without its content.
+#[derive(Debug, Clone)]
+pub(crate) struct Recent {
+    pub(crate) key: String,
+    pub(crate) seq: Seq,
+    pub(crate) epoch: Epoch,
+    pub(crate) time: Timestamp,
+    pub(crate) hash: u64,
+    pub(crate) id: MessageId,
+}
+
+/// Bytes of all tails of a node.
+#[derive(Debug, Default)]
+pub(crate) struct TailBytes(AtomicUsize);
+
+impl TailBytes {
+    pub(crate) fn held(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// One partition's.
+pub(crate) struct Tail {
+    bytes: Arc<TailBytes>,
+    bytes_max: usize,
+    rows: BTreeMap<(LogId, RoomId, Seq), Arc<Message>>,
+    recent: VecDeque<(Instant, Recent)>,
+    /// The highest number seen in each room, while the room is of interest here.
+    highest: HashMap<RoomId, (Seq, Epoch, Timestamp)>,
+    /// Rows dropped for want of space.
+    pub(crate) unprotected: u64,
+}
+
+impl Tail {
+    pub(crate) fn new(bytes: Arc<TailBytes>, bytes_max: usize) -> Self {
+        Self {
+            bytes,
+            bytes_max,
+            rows: BTreeMap::new(),
+            recent: VecDeque::new(),
+            highest: HashMap::new(),
+            unprotected: 0,
+        }
+    }
+
+    /// Keeps a row until the log up to this id is stored. `key`: under which its answer is kept in Redis.
+    pub(crate) fn add(
+        &mut self,
+        now: Instant,
+        log_id: LogId,
+        row: &Arc<Message>,
+        key: impl FnOnce() -> String,
+    ) {
+        if self.rows.insert((log_id, row.room.clone(), row.seq), row.clone()).is_some() {
+            return;
+        }
+        self.bytes.0.fetch_add(row.weight_bytes(), Ordering::Relaxed);
+        while self.bytes.held() > self.bytes_max && self.rows.len() > 1 {
+            self.unprotected += 1;
+            let Some((_, oldest)) = self.rows.pop_first() else { break };
+            self.bytes.0.fetch_sub(oldest.weight_bytes(), Ordering::Relaxed);
+        }
+        let hash = content_hash(&row.content);
+        let recent = Recent {
+            key: key(),
+            seq: row.seq,
+            epoch: row.epoch.clone(),
+            time: row.time,
+            hash,
+            id: row.id.clone(),
+        };
+        self.recent.push_back((now, recent));
+        self.forget_recent(now);
+        let highest = self.highest.entry(row.room.clone()).or_insert((row.seq, row.epoch.clone(), row.time));
+        if row.seq > highest.0 {
+            *highest = (row.seq, row.epoch.clone(), row.time);
+        }
+    }
+
+    fn forget_recent(&mut self, now: Instant) {
+        let too_old = |(seen, _): &(Instant, Recent)| now.duration_since(*seen) > RECENT_KEPT;
+        while self.recent.len() > RECENT_MAX || self.recent.front().is_some_and(too_old) {
+            self.recent.pop_front();
+        }
+    }
+
+    /// The log up to this id is stored.
+    pub(crate) fn stored(&mut self, log_id: LogId) {
+        while let Some(entry) = self.rows.first_entry() {
+            if entry.key().0 > log_id {
+                return;
+            }
+            let row = entry.remove();
+            self.bytes.0.fetch_sub(row.weight_bytes(), Ordering::Relaxed);
+        }
+    }
+
+    /// All of it is in another log now, at or below this id.
+    pub(crate) fn moved_to(&mut self, log_id: LogId) {
+        let rows = std::mem::take(&mut self.rows);
+        self.rows = rows.into_iter().map(|((_, room, seq), row)| ((log_id, room, seq), row)).collect();
+    }
+
+    /// Nobody on this node is in the room.
+    pub(crate) fn forget_room(&mut self, room: &RoomId) {
+        self.highest.remove(room);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    pub(crate) fn knows_nothing(&mut self, now: Instant) -> bool {
+        self.forget_recent(now);
+        self.rows.is_empty() && self.recent.is_empty() && self.highest.is_empty()
+    }
+
+    pub(crate) fn rows(&self) -> Vec<Arc<Message>> {
+        self.rows.values().cloned().collect()
+    }
+
+    pub(crate) fn recent(&mut self, now: Instant) -> Vec<Recent> {
+        self.forget_recent(now);
+        self.recent.iter().map(|(_, recent)| recent.clone()).collect()
+    }
+
+    pub(crate) fn highest(&self) -> Vec<(RoomId, Seq, Epoch, Timestamp)> {
+        let all = self.highest.iter();
+        all.map(|(room, (seq, epoch, time))| (room.clone(), *seq, epoch.clone(), *time)).collect()
+    }
+
+    pub(crate) fn highest_of(&self, room: &RoomId) -> Option<Seq> {
+        self.highest.get(room).map(|(seq, _, _)| *seq)
+    }
+}
+
+impl Drop for Tail {
+    fn drop(&mut self) {
+        self.stored(LogId::MAX);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use moim_protocol::UserName;
+
+    use super::*;
+
+    fn row(seq: u64, content: &str) -> Arc<Message> {
+        Arc::new(Message {
+            room: RoomId::trusted("r"),
+            seq: Seq(seq),
+            prev: None,
+            epoch: Epoch::trusted("e"),
+            id: MessageId::trusted(seq.to_string()),
+            client_id: None,
+            username: UserName::trusted("kim"),
+            content: content.into(),
+            time: Timestamp { micros: seq },
+        })
+    }
+
+    fn tail(bytes_max: usize) -> Tail {
+        Tail::new(Arc::default(), bytes_max)
+    }
+
+    fn seqs(tail: &Tail) -> Vec<u64> {
+        tail.rows().iter().map(|row| row.seq.0).collect()
+    }
+
+    #[test]
+    fn rows_stay_until_they_are_stored() {
+        let mut tail = tail(usize::MAX);
+        let now = Instant::now();
+        for seq in 1..=4 {
+            tail.add(now, seq * 10, &row(seq, "x"), || seq.to_string());
+            tail.add(now, seq * 10, &row(seq, "x"), || seq.to_string());
+        }
+        assert_eq!(tail.recent(now).len(), 4, "what is seen twice is kept once");
+        tail.stored(20);
+        assert_eq!(seqs(&tail), [3, 4]);
+        tail.moved_to(5);
+        tail.stored(4);
+        assert_eq!(seqs(&tail), [3, 4], "they have new places");
+        tail.stored(5);
+        assert!(tail.is_empty());
+        assert_eq!(tail.bytes.held(), 0);
+        assert_eq!(tail.highest_of(&RoomId::trusted("r")), Some(Seq(4)));
+    }
+
+    #[test]
+    fn the_oldest_go_when_it_is_full() {
+        let weight = row(1, "x").weight_bytes();
+        let mut tail = tail(3 * weight);
+        for seq in 1..=5 {
+            tail.add(Instant::now(), seq, &row(seq, "x"), String::new);
+        }
+        assert_eq!((seqs(&tail), tail.unprotected), (vec![3, 4, 5], 2));
+    }
+
+    #[test]
+    fn a_send_is_known_for_a_minute() {
+        let mut tail = tail(usize::MAX);
+        let now = Instant::now();
+        tail.add(now, 1, &row(1, "x"), || "a".into());
+        tail.stored(1);
+        assert_eq!(tail.recent(now + RECENT_KEPT).len(), 1, "stored or not");
+        assert!(tail.recent(now + RECENT_KEPT + Duration::from_millis(1)).is_empty());
+        tail.forget_room(&RoomId::trusted("r"));
+        assert!(tail.knows_nothing(now + RECENT_KEPT * 2));
+    }
+
+    #[test]
+    fn recent_sends_are_bounded() {
+        let mut tail = tail(usize::MAX);
+        let now = Instant::now();
+        for seq in 1..=RECENT_MAX as u64 + 1 {
+            tail.add(now, seq, &row(seq, ""), || seq.to_string());
+        }
+        let recent = tail.recent(now);
+        assert_eq!((recent.len(), recent[0].seq), (RECENT_MAX, Seq(2)));
+    }
+}

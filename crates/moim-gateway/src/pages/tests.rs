@@ -1,0 +1,377 @@
+//! Pages over a bus and a store that are slow, away, or asked by many at once.
+//! Not here: pages over the real ones (`moim`'s tests).
+
+use std::sync::{
+    Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use futures_util::{
+    FutureExt,
+    future::{self, BoxFuture, join_all},
+};
+use moim_bus::{BusHealth, Draft, Here, Receipt};
+use moim_protocol::{Epoch, MessageId, NodeId, Notice, Timestamp, Typing, UserName};
+use moim_store::{Head, StoreError};
+use moim_telemetry::Registry;
+use tokio::time::sleep;
+
+use super::*;
+
+fn row(seq: u64, prev: Option<u64>, epoch: &str) -> Arc<Message> {
+    Arc::new(Message {
+        room: room(),
+        seq: Seq(seq),
+        prev: prev.map(Seq),
+        epoch: Epoch::trusted(epoch),
+        id: MessageId::trusted(format!("i{seq}")),
+        client_id: None,
+        username: UserName::trusted("u"),
+        content: "x".into(),
+        time: Timestamp { micros: seq },
+    })
+}
+
+fn rows(seqs: std::ops::RangeInclusive<u64>) -> Vec<Arc<Message>> {
+    seqs.map(|seq| row(seq, Some(seq - 1), "e")).collect()
+}
+
+fn room() -> RoomId {
+    RoomId::trusted("r")
+}
+
+/// A bus that holds the newest rows of a log.
+#[derive(Default)]
+struct FakeBus {
+    ring: Vec<Arc<Message>>,
+    /// What is below the ring and not in the store.
+    unstored: Vec<Arc<Message>>,
+    takes: Duration,
+    is_away: bool,
+    /// The ring is read, and then the bus is cut off.
+    is_cut_off_midway: bool,
+}
+
+impl Bus for FakeBus {
+    fn node(&self) -> NodeId {
+        NodeId(1)
+    }
+
+    fn publish(&self, _: Draft) -> BoxFuture<'static, Result<Receipt, BusError>> {
+        future::ready(Err(BusError::Refused)).boxed()
+    }
+
+    fn typing(&self, _: &RoomId, _: Typing) {}
+
+    fn presence(&self, _: &RoomId, _: Here, _: Option<Notice>) {}
+
+    fn subscribe<'a>(&'a self, _: &'a RoomId) -> BoxFuture<'a, Result<(), BusError>> {
+        future::ready(Ok(())).boxed()
+    }
+
+    fn unsubscribe(&self, _: &RoomId) {}
+
+    fn ring<'a>(&'a self, _: &'a RoomId, _: usize) -> BoxFuture<'a, Result<Ring, BusError>> {
+        async move {
+            sleep(self.takes).await;
+            if self.is_away {
+                return Err(BusError::Unavailable("cut off".into()));
+            }
+            let last = self.ring.last();
+            let none = Position { epoch: Epoch::trusted("e"), seq: Seq::ZERO };
+            Ok(Ring {
+                head: last.map_or(none, |row| row.position()),
+                last: Some(last.map_or(Seq::ZERO, |row| row.seq)),
+                stored: match self.unstored.first() {
+                    Some(row) => Seq(row.seq.0 - 1),
+                    None => last.map_or(Seq::ZERO, |row| row.seq),
+                },
+                rows: self.ring.clone(),
+            })
+        }
+        .boxed()
+    }
+
+    fn older<'a>(
+        &'a self,
+        _: &'a RoomId,
+        below: Seq,
+        rows_max: usize,
+    ) -> BoxFuture<'a, Result<Vec<Arc<Message>>, BusError>> {
+        if self.is_cut_off_midway {
+            return future::ready(Err(BusError::Unavailable("cut off".into()))).boxed();
+        }
+        let rows: Vec<_> = self.unstored.iter().filter(|row| row.seq < below).cloned().collect();
+        future::ready(Ok(rows[rows.len().saturating_sub(rows_max)..].to_vec())).boxed()
+    }
+
+    fn flushed(&self) -> BoxFuture<'_, ()> {
+        future::ready(()).boxed()
+    }
+
+    fn who<'a>(&'a self, _: &'a RoomId) -> BoxFuture<'a, Result<Here, BusError>> {
+        future::ready(Ok(Here::default())).boxed()
+    }
+
+    fn health(&self) -> BusHealth {
+        BusHealth::Open
+    }
+
+    fn close(&self) {}
+}
+
+/// A store that takes its time.
+#[derive(Default)]
+struct SlowStore {
+    rows: Mutex<Vec<Arc<Message>>>,
+    takes: Duration,
+    reads: AtomicUsize,
+    is_away: bool,
+}
+
+impl SlowStore {
+    fn of(rows: Vec<Arc<Message>>, takes: Duration) -> Arc<Self> {
+        Arc::new(Self { rows: Mutex::new(rows), takes, ..Self::default() })
+    }
+
+    fn reads(&self) -> usize {
+        self.reads.load(Ordering::Relaxed)
+    }
+}
+
+impl MessageStore for SlowStore {
+    fn append(&self, _: Vec<Arc<Message>>) -> BoxFuture<'_, Result<(), StoreError>> {
+        future::ready(Ok(())).boxed()
+    }
+
+    fn head<'a>(&'a self, _: &'a RoomId) -> BoxFuture<'a, Result<Option<Head>, StoreError>> {
+        future::ready(Ok(None)).boxed()
+    }
+
+    fn page<'a>(
+        &'a self,
+        _: &'a RoomId,
+        range: PageRange,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<Arc<Message>>, StoreError>> {
+        async move {
+            self.reads.fetch_add(1, Ordering::Relaxed);
+            sleep(self.takes).await;
+            if self.is_away {
+                return Err(StoreError::Unavailable("away".into()));
+            }
+            let rows = self.rows.lock().unwrap();
+            let newest = |rows: Vec<Arc<Message>>| rows[rows.len().saturating_sub(limit)..].to_vec();
+            Ok(match range {
+                PageRange::Newest => newest(rows.clone()),
+                PageRange::Before(seq) => newest(rows.iter().filter(|row| row.seq < seq).cloned().collect()),
+                PageRange::After(seq) => {
+                    rows.iter().filter(|row| row.seq > seq).take(limit).cloned().collect()
+                }
+            })
+        }
+        .boxed()
+    }
+
+    fn generation(&self, _: u32) -> BoxFuture<'_, Result<Option<Epoch>, StoreError>> {
+        future::ready(Ok(None)).boxed()
+    }
+
+    fn set_generation(&self, _: u32, _: Epoch) -> BoxFuture<'_, Result<(), StoreError>> {
+        future::ready(Ok(())).boxed()
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        future::ready(Ok(())).boxed()
+    }
+}
+
+struct Tried {
+    pages: Pages,
+    metrics: Arc<Metrics>,
+}
+
+fn pages(bus: FakeBus, store: &Arc<SlowStore>) -> Tried {
+    let metrics = Arc::new(Metrics::register(&Registry::new("0").unwrap()).unwrap());
+    let limits = RoomLimits { resume_messages_max: 1000, resume_bytes_max: 1_000_000 };
+    let pages = Pages::new(Arc::new(bus), store.clone(), metrics.clone(), Spawner::default(), limits);
+    Tried { pages, metrics }
+}
+
+fn ring(seqs: std::ops::RangeInclusive<u64>) -> FakeBus {
+    FakeBus { ring: rows(seqs), ..FakeBus::default() }
+}
+
+fn seqs(rows: &[Arc<Message>]) -> Vec<u64> {
+    rows.iter().map(|row| row.seq.0).collect()
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[tokio::test(start_paused = true)]
+async fn all_who_ask_for_the_same_page_at_once_share_one_read_whatever_their_limit() {
+    let store = SlowStore::of(rows(1..=900), SECOND);
+    let tried = pages(ring(901..=1000), &store);
+    let (room, before) = (room(), PageWanted::Before(Some(Seq(500))));
+    let limits = [1, 20, 50, 100];
+    let asked = (0..1000).map(|n| tried.pages.page(&room, before, limits[n % 4]));
+    let answers = join_all(asked).await;
+    for (n, answer) in answers.into_iter().enumerate() {
+        let page = answer.unwrap();
+        assert!(page.complete);
+        assert_eq!(seqs(&page.rows), (500 - limits[n % 4] as u64..500).collect::<Vec<_>>());
+    }
+    assert_eq!(store.reads(), 1);
+    assert_eq!((tried.metrics.store_reads.get(), tried.metrics.pages_coalesced.get()), (1, 999));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_goes_away_stalls_nobody() {
+    let store = SlowStore::of(rows(1..=900), SECOND);
+    let tried = pages(ring(901..=1000), &store);
+    let (room, before) = (room(), PageWanted::Before(Some(Seq(500))));
+    let mut first = Box::pin(tried.pages.page(&room, before, 10));
+    assert!(futures_util::poll!(&mut first).is_pending());
+    sleep(SECOND / 2).await;
+    assert!(futures_util::poll!(&mut first).is_pending());
+    let second = tried.pages.page(&room, before, 10);
+    drop(first);
+    assert!(second.await.unwrap().complete);
+    assert_eq!(store.reads(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_can_still_change_is_read_for_each() {
+    let store = SlowStore::of(rows(1..=900), SECOND);
+    let tried = pages(ring(901..=1000), &store);
+    let (room, after) = (room(), PageWanted::After(Seq(850)));
+    for answer in join_all((0..3).map(|_| tried.pages.page(&room, after, 100))).await {
+        assert_eq!(seqs(&answer.unwrap().rows), (851..=950).collect::<Vec<_>>());
+    }
+    assert_eq!(store.reads(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_over_ring_and_store_is_whole() {
+    let store = SlowStore::of(rows(1..=1000), SECOND);
+    let tried = pages(ring(990..=1000), &store);
+    let page = tried.pages.page(&room(), PageWanted::Before(None), 100).await.unwrap();
+    assert_eq!((seqs(&page.rows), page.complete), ((901..=1000).collect(), true));
+    let head = page.head.unwrap();
+    assert_eq!(head.seq, Seq(1000));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_that_came_late_is_part_of_the_page() {
+    // 41 was numbered without 40, over a jump.
+    let late = [rows(1..=40), vec![row(1000, Some(39), "e2")]].concat();
+    let store = SlowStore::of(late, SECOND);
+    let bus = FakeBus { ring: vec![row(1000, Some(39), "e2")], ..FakeBus::default() };
+    let page = pages(bus, &store).pages.page(&room(), PageWanted::Before(None), 10).await.unwrap();
+    assert_eq!((seqs(&page.rows), page.complete), ([(32..=40).collect(), vec![1000]].concat(), true));
+    let bus = FakeBus { ring: vec![row(1001, Some(1000), "e2")], ..FakeBus::default() };
+    let page = pages(bus, &store).pages.page(&room(), PageWanted::Before(None), 10).await.unwrap();
+    assert_eq!((seqs(&page.rows), page.complete), ([(33..=40).collect(), vec![1000, 1001]].concat(), true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_slow_keeps_nobody_from_going_live() {
+    let started = Instant::now();
+    let store = SlowStore::of(rows(1..=990), 60 * SECOND);
+    let tried = pages(ring(991..=1000), &store);
+    let loaded = tried.pages.load(&room(), Some(Seq(900))).await.unwrap();
+    assert_eq!((seqs(&loaded.rows), loaded.complete), ((991..=1000).collect(), false));
+    assert_eq!(started.elapsed(), LOAD_STORE_TIMEOUT);
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_short_reads_are_bounded_together() {
+    let started = Instant::now();
+    let store = SlowStore::of(rows(1..=990), LOAD_STORE_TIMEOUT / 4);
+    let tried = pages(ring(991..=1000), &store);
+    let loaded = tried.pages.load(&room(), Some(Seq(1))).await.unwrap();
+    assert!(!loaded.complete && (200..=400).contains(&loaded.rows.len()), "{}", loaded.rows.len());
+    assert_eq!(started.elapsed(), LOAD_STORE_TIMEOUT);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_the_bus_a_page_is_what_the_store_has_and_says_that_it_is_not_all() {
+    let store = SlowStore::of(rows(1..=50), SECOND);
+    let hangs = FakeBus { takes: 3600 * SECOND, ..ring(51..=60) };
+    for bus in [FakeBus { is_away: true, ..FakeBus::default() }, hangs] {
+        let page = pages(bus, &store).pages.page(&room(), PageWanted::Before(None), 10).await.unwrap();
+        assert_eq!((seqs(&page.rows), page.complete), ((41..=50).collect(), false));
+        assert!(page.head.is_none());
+    }
+    let away = Arc::new(SlowStore { is_away: true, ..SlowStore::default() });
+    let bus = FakeBus { is_away: true, ..FakeBus::default() };
+    let page = pages(bus, &away).pages.page(&room(), PageWanted::After(Seq(3)), 10).await.unwrap();
+    assert_eq!((page.rows.len(), page.complete), (0, false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_of_numbers_whose_past_is_unknown_is_whole_only_when_there_is_no_past() {
+    let after_outage = || FakeBus { ring: vec![row(5000, None, "e2")], ..FakeBus::default() };
+    let nothing = SlowStore::of(Vec::new(), SECOND / 2);
+    assert!(pages(after_outage(), &nothing).pages.load(&room(), None).await.unwrap().complete);
+    let something = SlowStore::of(rows(1..=50), SECOND / 2);
+    let tried = pages(after_outage(), &something);
+    assert!(!tried.pages.load(&room(), None).await.unwrap().complete);
+    // What lies below it is read as ever.
+    let page = tried.pages.page(&room(), PageWanted::Before(Some(Seq(5000))), 10).await.unwrap();
+    assert_eq!((seqs(&page.rows), page.complete), ((41..=50).collect(), true));
+}
+
+/// A backlog: 1 to 500 stored, up to 900 only on the bus, the rest in the ring.
+fn backlog(store_takes: Duration) -> (Tried, Arc<SlowStore>) {
+    let store = SlowStore::of(rows(1..=500), store_takes);
+    let bus = FakeBus { unstored: rows(501..=900), ..ring(901..=1000) };
+    (pages(bus, &store), store)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_the_store_is_read_from_the_bus_downward() {
+    let (tried, store) = backlog(3600 * SECOND);
+    let loaded = tried.pages.load(&room(), Some(Seq(600))).await.unwrap();
+    assert!(loaded.complete && loaded.rows[0].seq <= Seq(600));
+    for (before, first) in [(None, 901), (Some(950), 850), (Some(901), 801), (Some(700), 600)] {
+        let page = tried.pages.page(&room(), PageWanted::Before(before.map(Seq)), 100).await.unwrap();
+        let end = before.unwrap_or(1001);
+        assert_eq!((seqs(&page.rows), page.complete), ((first..end).collect(), true), "{before:?}");
+    }
+    assert_eq!(store.reads(), 0);
+    let over_both = backlog(Duration::ZERO).0;
+    let page = over_both.pages.page(&room(), PageWanted::Before(Some(Seq(550))), 100).await.unwrap();
+    assert_eq!((seqs(&page.rows), page.complete), ((450..550).collect(), true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_the_store_is_read_from_the_bus_upward() {
+    let (tried, _) = backlog(Duration::ZERO);
+    for after in [450, 499, 500, 501, 620, 850, 899, 900, 950] {
+        let page = tried.pages.page(&room(), PageWanted::After(Seq(after)), 100).await.unwrap();
+        let end = (after + 100).min(1000);
+        assert_eq!((seqs(&page.rows), page.complete), ((after + 1..=end).collect(), true), "{after}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_only_the_bus_has_and_cannot_give_is_not_passed_over() {
+    for wanted in [PageWanted::After(Seq(600)), PageWanted::Before(Some(Seq(700)))] {
+        let store = SlowStore::of(rows(1..=500), Duration::ZERO);
+        let bus = FakeBus { unstored: rows(501..=900), is_cut_off_midway: true, ..ring(901..=1000) };
+        let page = pages(bus, &store).pages.page(&room(), wanted, 100).await.unwrap();
+        assert_eq!((seqs(&page.rows), page.complete), (vec![], false), "{wanted:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn upward_over_a_jump_the_ring_is_walked_down() {
+    let store = SlowStore::of(rows(1..=10), SECOND);
+    let jumped = |seq: u64, prev| row(5000 + seq, Some(prev), "e2");
+    let unstored =
+        [rows(11..=12), vec![jumped(0, 12)], (1..=9).map(|n| jumped(n, 4999 + n)).collect()].concat();
+    let bus = FakeBus { unstored, ring: vec![jumped(10, 5009)], ..FakeBus::default() };
+    let page = pages(bus, &store).pages.page(&room(), PageWanted::After(Seq(12)), 5).await.unwrap();
+    assert_eq!((seqs(&page.rows), page.complete), ((5000..5005).collect(), true));
+}

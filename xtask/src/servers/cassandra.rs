@@ -1,0 +1,219 @@
+//! Cassandra 5 for tests: one node, from a Docker engine or from the jars of Maven Central.
+//! Not here: how the jars get here (`jars`), how one asks Docker (`docker`), its use as a store (`moim-store-cassandra`).
+
+mod cql;
+mod jars;
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use crate::fault::Fault;
+use crate::guarded::Farewell;
+use crate::workspace::Workspace;
+
+use super::docker;
+use super::place::Place;
+use super::ports::Ports;
+use super::server::Server;
+
+const NAME: &str = "cassandra";
+/// 10 s on an idle machine, 35 s and more beside a build on two cores.
+const READY_TIMEOUT: Duration = Duration::from_secs(180);
+/// As the official image calls it.
+const IMAGE: &str = "cassandra:5";
+/// Where the official image keeps its data.
+const IMAGE_DATA: &str = "/var/lib/cassandra";
+
+/// Where it comes from.
+#[derive(Clone, Debug)]
+pub(crate) enum Source {
+    /// A Docker engine that has the image.
+    Docker,
+    /// A Java that Cassandra runs on, and the folder of its jars.
+    Jars { java: PathBuf, jars: PathBuf },
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Docker => write!(f, "the image {IMAGE}"),
+            Self::Jars { java, jars } => write!(f, "{} on {}", jars.display(), java.display()),
+        }
+    }
+}
+
+/// Docker if it can, else the jars, fetched if they are not here. After the first time this takes a moment.
+pub(crate) fn source(workspace: &Workspace) -> Result<Source, Fault> {
+    match docker::has(IMAGE) {
+        Ok(()) => Ok(Source::Docker),
+        Err(why) => {
+            println!("cassandra: not from Docker ({why}), but as a process");
+            jars::source(workspace)
+        }
+    }
+}
+
+/// One running node.
+pub(crate) struct Cassandra {
+    pub(crate) server: Server,
+    source: Source,
+    ports: NodePorts,
+}
+
+#[derive(Clone, Copy)]
+struct NodePorts {
+    cql: u16,
+    storage: u16,
+    storage_tls: u16,
+}
+
+impl Cassandra {
+    /// Starts it; `volume` names a Docker volume for its data where those are to be kept.
+    pub(crate) fn start(
+        workspace: &Workspace,
+        source: Source,
+        place: &Place,
+        ports: &mut Ports,
+        volume: Option<&str>,
+    ) -> Result<Self, Fault> {
+        let ports = NodePorts { cql: ports.free()?, storage: ports.free()?, storage_tls: ports.free()? };
+        let (command, farewell) = match &source {
+            Source::Docker => {
+                let container = format!("moim-xtask-{}-{NAME}", std::process::id());
+                let farewell = Farewell::Run(docker::removal(&container));
+                (in_docker(&container, ports, volume), farewell)
+            }
+            Source::Jars { java, jars } => {
+                (process(workspace, java, jars, &place.data(NAME)?, ports)?, Farewell::None)
+            }
+        };
+        let server = Server::start(NAME, &command, &farewell, place)?;
+        Ok(Self { server, source, ports })
+    }
+
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.ports.cql)
+    }
+
+    /// Waits until it speaks CQL. A container that does not is given up for a process on the same port.
+    pub(crate) fn ready(&mut self, workspace: &Workspace, place: &Place) -> Result<(), Fault> {
+        let port = self.ports.cql;
+        let outcome = self.server.ready(READY_TIMEOUT, || cql::serves(port));
+        let Err(fault) = outcome else { return Ok(()) };
+        if !matches!(self.source, Source::Docker) {
+            return Err(fault);
+        }
+        println!("{}\ntrying it as a process", fault.what);
+        let source = jars::source(workspace)?;
+        let Source::Jars { java, jars } = &source else { return Err(fault) };
+        let command = process(workspace, java, jars, &place.data(NAME)?, self.ports)?;
+        self.server = Server::start("cassandra-process", &command, &Farewell::None, place)?;
+        self.source = source;
+        self.server.ready(READY_TIMEOUT, || cql::serves(port))
+    }
+}
+
+fn in_docker(container: &str, ports: NodePorts, volume: Option<&str>) -> Command {
+    let mut docker = Command::new("docker");
+    docker
+        .args(["run", "--rm", "--name", container, "--publish"])
+        .arg(format!("127.0.0.1:{}:9042", ports.cql));
+    docker.args(["--env", "MAX_HEAP_SIZE=400M", "--env", "HEAP_NEWSIZE=100M"]);
+    if let Some(volume) = volume {
+        docker.arg("--volume").arg(format!("{volume}:{IMAGE_DATA}"));
+    }
+    docker.arg(IMAGE);
+    docker
+}
+
+fn process(
+    workspace: &Workspace,
+    java: &Path,
+    jars: &Path,
+    home: &Path,
+    ports: NodePorts,
+) -> Result<Command, Fault> {
+    let config = home.join("cassandra.yaml");
+    fs::write(&config, yaml(home, ports)).map_err(Fault::io(format!("write {}", config.display())))?;
+    let ours = workspace.root.join(jars::OURS);
+    let mut options = std::ffi::OsString::from("@");
+    options.push(ours.join("jvm.options"));
+    let agent = jars::agent(jars)?;
+    let mut command = Command::new(java);
+    command.arg(options).arg(format!("-javaagent:{}", agent.display()));
+    // `cassandra.yaml` and `logback.xml` are found on the class path: no URL, whatever is in the path.
+    let classes = [home.to_path_buf(), ours, jars.join("*")];
+    let classes = std::env::join_paths(classes)
+        .map_err(|_| Fault::new("a folder has a colon in its name", "build in a folder without one"))?;
+    command.arg(format!("-Dcassandra.storagedir={}", home.display())).arg("-cp").arg(classes);
+    command.arg("org.apache.cassandra.service.CassandraDaemon").current_dir(home);
+    Ok(command)
+}
+
+/// All that is not as Cassandra has it by default. The data folders follow from `cassandra.storagedir`.
+fn yaml(home: &Path, ports: NodePorts) -> String {
+    let folder = |name: &str| serde_json::Value::from(home.join(name).to_string_lossy()).to_string();
+    format!(
+        "cluster_name: moim-test\n\
+         num_tokens: 4\n\
+         partitioner: org.apache.cassandra.dht.Murmur3Partitioner\n\
+         endpoint_snitch: SimpleSnitch\n\
+         seed_provider: [{{class_name: org.apache.cassandra.locator.SimpleSeedProvider, parameters: [{{seeds: '127.0.0.1:{storage}'}}]}}]\n\
+         listen_address: 127.0.0.1\n\
+         rpc_address: 127.0.0.1\n\
+         native_transport_port: {cql}\n\
+         storage_port: {storage}\n\
+         ssl_storage_port: {storage_tls}\n\
+         auto_bootstrap: false\n\
+         # A test drops its keyspace when it is done; nobody wants its rows back.\n\
+         auto_snapshot: false\n\
+         commitlog_sync: periodic\n\
+         commitlog_sync_period: 1000ms\n\
+         data_file_directories: [{data}]\n\
+         commitlog_directory: {commitlog}\n\
+         saved_caches_directory: {caches}\n\
+         hints_directory: {hints}\n\
+         cdc_raw_directory: {cdc}\n",
+        cql = ports.cql,
+        storage = ports.storage,
+        storage_tls = ports.storage_tls,
+        data = folder("data"),
+        commitlog = folder("commitlog"),
+        caches = folder("saved_caches"),
+        hints = folder("hints"),
+        cdc = folder("cdc_raw"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PORTS: NodePorts = NodePorts { cql: 20_001, storage: 20_002, storage_tls: 20_003 };
+
+    #[test]
+    fn a_node_listens_on_loopback_and_keeps_to_its_folder() {
+        let text = yaml(Path::new("/somewhere/a \"b\""), PORTS);
+        for line in [
+            "listen_address: 127.0.0.1",
+            "rpc_address: 127.0.0.1",
+            "native_transport_port: 20001",
+            "storage_port: 20002",
+            "ssl_storage_port: 20003",
+            r#"commitlog_directory: "/somewhere/a \"b\"/commitlog""#,
+        ] {
+            assert!(text.lines().any(|it| it == line), "{line} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_container_is_reached_on_loopback_only_and_keeps_nothing_unasked() {
+        let shown = |volume| crate::process::show(&in_docker("c", PORTS, volume));
+        assert!(shown(None).contains("--rm --name c --publish 127.0.0.1:20001:9042"), "{}", shown(None));
+        assert!(!shown(None).contains("--volume"));
+        assert!(shown(Some("v")).contains("--volume v:/var/lib/cassandra"));
+    }
+}
