@@ -65,11 +65,11 @@ fn pushed(inner: &Inner, relay: &Relay, kind: PushKind, data: &[Value], lost: &m
         }
         (PushKind::Disconnection, _) => relay.break_off(),
         // Unasked for: the slot has moved to another server.
-        (PushKind::SUnsubscribe, [Value::BulkString(channel), ..]) => {
-            if std::str::from_utf8(channel).is_ok_and(|channel| relay.is_confirmed(channel)) {
-                inner.moved.notify_one();
-                relay.break_off();
-            }
+        (PushKind::SUnsubscribe, [Value::BulkString(channel), ..])
+            if std::str::from_utf8(channel).is_ok_and(|channel| relay.is_confirmed(channel)) =>
+        {
+            inner.moved.notify_one();
+            relay.break_off();
         }
         _ => {}
     }

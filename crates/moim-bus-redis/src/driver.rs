@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::{StreamExt, future::BoxFuture, stream};
+use futures_util::{StreamExt, stream};
 use moim_bus::StoreState;
 use moim_protocol::{Epoch, NodeId};
 use tokio::{
@@ -45,20 +45,19 @@ const DEAD_LOOK: usize = 64;
 /// What the bus does beside its callers; the gateway spawns [`RedisDriver::run`].
 pub struct RedisDriver {
     inner: Arc<Inner>,
-    spawned: mpsc::UnboundedReceiver<BoxFuture<'static, ()>>,
 }
 
 impl RedisDriver {
-    pub(crate) fn new(inner: Arc<Inner>, spawned: mpsc::UnboundedReceiver<BoxFuture<'static, ()>>) -> Self {
-        Self { inner, spawned }
+    pub(crate) fn new(inner: Arc<Inner>) -> Self {
+        Self { inner }
     }
 
     /// Runs for ever.
     ///
     /// # Cancel safety
     /// Dropping it ends every task of the bus where it is, as a kill would.
-    pub async fn run(mut self) {
-        let inner = self.inner;
+    pub async fn run(self) {
+        let inner = self.inner.clone();
         let mut tasks = JoinSet::new();
         for link in inner.map.links() {
             start(&mut tasks, &inner, link);
@@ -76,7 +75,6 @@ impl RedisDriver {
         }
         loop {
             tokio::select! {
-                Some(task) = self.spawned.recv() => drop(tasks.spawn(task)),
                 Some(link) = new_links.recv() => start(&mut tasks, &inner, link),
                 Some(ended) = tasks.join_next() => {
                     if ended.is_err_and(|error| error.is_panic()) {
@@ -85,6 +83,12 @@ impl RedisDriver {
                 }
             }
         }
+    }
+}
+
+impl Drop for RedisDriver {
+    fn drop(&mut self) {
+        self.inner.abort_tasks();
     }
 }
 

@@ -10,12 +10,13 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use futures_util::future::{self, BoxFuture};
+use futures_util::future;
 use moim_bus::{BusError, BusHealth, Here, Logs, RelaySink, Relayed, SeedSource, stable_hash};
 use moim_protocol::{Epoch, NodeId, RoomId, Timestamp, Typing};
 use moim_telemetry::Registry;
 use tokio::{
     sync::{Notify, mpsc},
+    task::JoinSet,
     time::sleep,
 };
 
@@ -77,7 +78,8 @@ pub(crate) struct Inner {
     /// Some slot is not where it was.
     pub(crate) moved: Notify,
     pub(crate) news_came: Notify,
-    spawner: mpsc::UnboundedSender<BoxFuture<'static, ()>>,
+    /// Short tasks: one for each room with sends on their way, each signal, each room read. The driver ends them.
+    tasks: Mutex<JoinSet<()>>,
     signals: Arc<tokio::sync::Semaphore>,
     is_closed: AtomicBool,
     pub(crate) tail_bytes: Arc<TailBytes>,
@@ -104,7 +106,6 @@ impl Inner {
         let partitions = (0..redis.partitions).map(partition).collect();
         // As many as there are partitions: a log is only begun when there is none.
         let (log_sender, logs) = mpsc::channel(redis.partitions as usize * 2);
-        let (spawner, spawned) = mpsc::unbounded_channel();
         // Several servers are told apart by their place in the list; sentinels and clusters may be named in any way.
         let servers: Vec<_> = match redis.topology {
             Topology::Several => map.links().iter().map(|link| link.name.clone()).collect(),
@@ -134,11 +135,11 @@ impl Inner {
             metrics,
             sink,
             source,
-            spawner,
+            tasks: Mutex::default(),
             tail_bytes,
             config,
         });
-        let driver = RedisDriver::new(inner.clone(), spawned);
+        let driver = RedisDriver::new(inner.clone());
         Ok((inner, driver, logs))
     }
 
@@ -147,10 +148,20 @@ impl Inner {
         self.this.upgrade().unwrap_or_else(|| unreachable!("called on a bus that is gone"))
     }
 
-    /// Hands a task to the driver, which ends it when the bus ends.
+    /// Runs a task until it or the bus ends. Call it where a runtime is.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        // A driver that is gone has ended the bus.
-        drop(self.spawner.send(Box::pin(task)));
+        let mut tasks = locked(&self.tasks);
+        while let Some(ended) = tasks.try_join_next() {
+            if ended.is_err_and(|error| error.is_panic()) {
+                tracing::error!("a task of the bus panicked");
+            }
+        }
+        tasks.spawn(task);
+    }
+
+    /// Ends every task where it is.
+    pub(crate) fn abort_tasks(&self) {
+        locked(&self.tasks).abort_all();
     }
 
     pub(crate) fn random(&self) -> u64 {

@@ -18,8 +18,7 @@ impl Keys {
     }
 
     pub(crate) fn partition_of(&self, room: &RoomId) -> u32 {
-        // FNV's high bits are mixed better than its low ones.
-        ((stable_hash(room.as_str().as_bytes()) >> 20) % u64::from(self.partitions)) as u32
+        (stable_hash(room.as_str().as_bytes()) % u64::from(self.partitions)) as u32
     }
 
     /// What the slot is made of.

@@ -217,7 +217,8 @@ async fn attempt(
     for (taken, words) in std::mem::take(batch).into_iter().zip(replies) {
         match settle(inner, partition, epoch, taken, &words) {
             Ok(()) => {}
-            Err((taken, why)) => {
+            Err(unsettled) => {
+                let (taken, why) = *unsettled;
                 if rest.is_empty() {
                     next = why;
                 }
@@ -269,17 +270,17 @@ fn settle(
     epoch: &Epoch,
     taken: Taken,
     words: &[String],
-) -> Result<(), (Taken, Next)> {
+) -> Result<(), Box<(Taken, Next)>> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let now = Instant::now();
     match words[..] {
         ["n", seq, prev, time] => {
             let Some(row) = row(&taken, seq, prev, time, epoch.clone(), taken.draft.id.clone()) else {
-                return Err((taken, Next::Later));
+                return Err(Box::new((taken, Next::Later)));
             };
             if !partition.keep(epoch, &row, &inner.keys) {
                 // The generation ended meanwhile: whether this one is in it will show.
-                return Err((taken, Next::Later));
+                return Err(Box::new((taken, Next::Later)));
             }
             partition.accepted(now, row.time.micros, receipt(&row), taken.wanted, taken.answer);
             Ok(())
@@ -291,7 +292,7 @@ fn settle(
         ["d", seq, prev, time, of, id, _, stored, log_id] => {
             let row = row(&taken, seq, prev, time, Epoch::trusted(of), MessageId::trusted(id));
             let (Some(row), Ok(log_id)) = (row, log_id.parse::<LogId>()) else {
-                return Err((taken, Next::Later));
+                return Err(Box::new((taken, Next::Later)));
             };
             if stored == "1" {
                 reply(taken.answer, Ok(Receipt { level: AckLevel::Stored, ..receipt(&row) }));
@@ -299,17 +300,17 @@ fn settle(
             }
             // Its first answer may have been lost on the way here, and with it the only copy of a tail.
             if !partition.keep(epoch, &row, &inner.keys) {
-                return Err((taken, Next::Later));
+                return Err(Box::new((taken, Next::Later)));
             }
             partition.accepted(now, log_id, receipt(&row), taken.wanted, taken.answer);
             Ok(())
         }
         ["i", asked] => {
             let asked = asked.to_owned();
-            Err((taken, Next::Seed(asked)))
+            Err(Box::new((taken, Next::Seed(asked))))
         }
-        ["s"] => Err((taken, Next::Stale)),
-        _ => Err((taken, Next::Later)),
+        ["s"] => Err(Box::new((taken, Next::Stale))),
+        _ => Err(Box::new((taken, Next::Later))),
     }
 }
 

@@ -173,7 +173,9 @@ impl Link {
         let Ok(Ok(client)) = timeout(CONNECT_TIMEOUT, self.finder.find()).await else { return false };
         let address = client.get_connection_info().addr().to_string();
         let connected = self.connected.borrow().clone();
-        let Some(connected) = connected.filter(|connected| connected.address != address) else { return false };
+        let Some(connected) = connected.filter(|connected| connected.address != address) else {
+            return false;
+        };
         tracing::info!(redis = %self.name, master = address, "the sentinels name another master");
         self.break_off(connected.number);
         true

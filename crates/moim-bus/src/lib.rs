@@ -213,12 +213,16 @@ pub fn content_hash(content: &str) -> u64 {
     stable_hash(content.as_bytes())
 }
 
-/// FNV-1a, 64 bits (RFC 9923): for what all nodes of a cluster must agree on, whatever they were built with.
+/// For what all nodes of a cluster must agree on, whatever they were built with: FNV-1a, 64 bits (RFC 9923), then the
+/// finalizer of MurmurHash3 (Appleby), without which similar names fall into few partitions.
 #[must_use]
 pub fn stable_hash(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
+    });
+    let hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    let hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    hash ^ (hash >> 33)
 }
 
 /// A message before it has a number.

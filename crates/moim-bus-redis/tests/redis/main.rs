@@ -23,7 +23,8 @@ const PARTITIONS: u32 = 4;
 /// A number that no other node or case has, in this run or in another on the same servers.
 fn unused() -> u64 {
     static CALLS: AtomicU64 = AtomicU64::new(1);
-    let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
+    let nanos =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_nanos();
     (nanos as u64).wrapping_mul(31).wrapping_add(CALLS.fetch_add(1, Ordering::Relaxed))
 }
 
@@ -37,12 +38,12 @@ fn config(urls: Vec<String>, topology: Topology, key_prefix: &str) -> RedisBusCo
 async fn node(rows: Arc<Rows>, config: RedisBusConfig) -> Subject {
     let (sink, relayed) = RelaySink::new(3);
     let (partitions, drains) = (config.redis.partitions, config.drains && config.has_store);
-    let registry = Registry::new("0").unwrap();
-    let (bus, driver, mut logs) = RedisBus::new(config, sink, rows, &registry).unwrap();
+    let registry = Registry::new("0").expect("a registry");
+    let (bus, driver, mut logs) = RedisBus::new(config, sink, rows, &registry).expect("a bus");
     let running = tokio::spawn(driver.run());
     let mut held: Vec<Arc<dyn WriteAhead>> = Vec::new();
     while drains && held.len() < partitions as usize {
-        held.push(logs.recv().await.unwrap());
+        held.push(logs.recv().await.expect("a log"));
     }
     // Dropping the subject must end the node where it is.
     let ends = Ends(running.abort_handle());
