@@ -1,6 +1,7 @@
 //! The bus over real Redis: the suite every bus must pass, over one, several and a cluster; several nodes; lost data.
 //! Not here: the cases of the suite (`moim-bus`), faults under load with real gateways (the drill).
 
+mod nodes;
 mod servers;
 
 use std::sync::{

@@ -1,0 +1,138 @@
+//! Several nodes and one Redis: one log for all of them, and nothing lost when Redis loses everything.
+//! Not here: what one node promises (the suite).
+
+use std::{collections::BTreeSet, process::Stdio, sync::Arc, time::Duration};
+
+use moim_bus::{
+    WriteAhead,
+    conformance::{Node, Rows, draft, draft_as, room},
+};
+use moim_bus_redis::{RedisBusConfig, Topology};
+use tokio::{
+    net::TcpStream,
+    time::{sleep, timeout},
+};
+
+use super::{config, node, servers, unused};
+
+/// With a writer that has the gateway's patience: a generation may end under a commit.
+async fn start(rows: &Arc<Rows>, config: RedisBusConfig) -> Node {
+    let subject = async move |rows: Arc<Rows>| {
+        let mut subject = node(rows.clone(), config.clone()).await;
+        for log in std::mem::take(&mut subject.logs) {
+            tokio::spawn(drain(log, rows.clone()));
+        }
+        subject
+    };
+    Node::without_writers(&subject, rows).await
+}
+
+async fn drain(log: Arc<dyn WriteAhead>, rows: Arc<Rows>) {
+    while let Some(batch) = log.read(64, usize::MAX).await {
+        rows.append(&batch).await;
+        if log.commit(&batch, &[]).await.is_err() {
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+/// One drains, the others do not: a test then need not know who has which lease.
+async fn cluster(rows: &Arc<Rows>, urls: &[String], nodes: usize) -> Vec<Node> {
+    let prefix = format!("n{:x}", unused());
+    let mut all = Vec::new();
+    for nth in 0..nodes {
+        let config = config(urls.to_vec(), Topology::Single, &prefix);
+        all.push(start(rows, RedisBusConfig { drains: nth == 0, ..config }).await);
+    }
+    all
+}
+
+/// A Redis of its own, which dies with the test.
+struct OwnRedis {
+    _server: tokio::process::Child,
+    _folder: tempfile::TempDir,
+    url: String,
+}
+
+impl OwnRedis {
+    async fn start() -> Self {
+        let program = servers("MOIM_TEST_REDIS_SERVER").remove(0);
+        let folder = tempfile::tempdir().expect("a folder");
+        let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = free.local_addr().expect("its port").port();
+        drop(free);
+        let server = tokio::process::Command::new(program)
+            .args(["--port", &port.to_string(), "--save", "", "--appendonly", "no", "--bind", "127.0.0.1"])
+            .current_dir(folder.path())
+            .stdout(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("redis-server");
+        while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+            sleep(Duration::from_millis(10)).await;
+        }
+        Self { _server: server, _folder: folder, url: format!("redis://127.0.0.1:{port}") }
+    }
+
+    async fn lose_everything(&self) {
+        let client = redis::Client::open(self.url.as_str()).expect("its address");
+        let mut connection = client.get_multiplexed_async_connection().await.expect("a connection");
+        redis::cmd("FLUSHALL").exec_async(&mut connection).await.expect("flushall");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_node_acknowledged_every_node_shows() {
+    let rows = Rows::new();
+    let nodes = cluster(&rows, &servers("MOIM_TEST_REDIS"), 2).await;
+    let room = room("two");
+    for nth in 0..1000 {
+        let receipt = nodes[0].send(draft(&room, &nth.to_string())).await;
+        let ring = nodes[1].ring(&room, 10).await;
+        assert!(ring.rows.iter().any(|row| row.seq == receipt.position.seq), "{nth} is not there yet");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_tried_on_three_nodes_is_one_message() {
+    let rows = Rows::new();
+    let nodes = cluster(&rows, &servers("MOIM_TEST_REDIS"), 3).await;
+    let room = room("tries");
+    let mut seqs = BTreeSet::new();
+    for nth in 0..5 {
+        seqs.insert(nodes[nth % 3].send(draft_as(&room, "kim", "c1", "말")).await.position.seq);
+    }
+    assert_eq!(seqs.len(), 1);
+    assert_eq!(nodes[1].whole(&room).await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_acknowledged_is_lost_when_redis_loses_everything() {
+    let (rows, redis) = (Rows::new(), OwnRedis::start().await);
+    let nodes = cluster(&rows, std::slice::from_ref(&redis.url), 2).await;
+    let room = room("lost");
+    // Nothing is stored until later: only Redis and the nodes have it.
+    rows.set_stuck(true);
+    let mut said = Vec::new();
+    for nth in 0..200 {
+        let content = nth.to_string();
+        let sender = &nodes[nth % 2];
+        if nth == 100 {
+            redis.lose_everything().await;
+        }
+        let first = sender.send(draft_as(&room, "kim", &content, &content)).await;
+        let again = nodes[(nth + 1) % 2].send(draft_as(&room, "kim", &content, &content)).await;
+        assert_eq!(first.position, again.position);
+        said.push(content);
+    }
+    assert_eq!(nodes[0].contents(&room).await, said);
+    rows.set_stuck(false);
+    for node in &nodes {
+        node.bus.close();
+    }
+    for node in &nodes {
+        timeout(Duration::from_secs(30), node.bus.flushed()).await.expect("everything is stored in the end");
+    }
+    let stored: Vec<_> = rows.of(&room).iter().map(|row| row.content.to_string()).collect();
+    assert_eq!(stored, said);
+}
