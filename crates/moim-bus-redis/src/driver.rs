@@ -7,7 +7,6 @@ use std::{
 };
 
 use futures_util::{StreamExt, stream};
-use moim_bus::StoreState;
 use moim_protocol::{Epoch, NodeId};
 use tokio::{
     sync::mpsc,
@@ -250,8 +249,7 @@ async fn read_mark(inner: &Inner, link: &Link, partition: u32) -> Result<Option<
     let read = redis::cmd("XREVRANGE").arg(dead).arg(&["+", "-", "COUNT"]).arg(DEAD_LOOK).to_owned();
     let letters: Vec<(String, Vec<String>)> = link.command(&read).await?;
     let dead = letters.iter().filter_map(|(_, fields)| fields.get(1)?.parse().ok()).collect();
-    let store = if told.store == StoreState::Away { StoreState::Away } else { StoreState::Here };
-    Ok(Some(Mark { epoch: Epoch::trusted(epoch), id, store, age: told.age, dead }))
+    Ok(Some(Mark { epoch: Epoch::trusted(epoch), id, dead, ..told }))
 }
 
 /// Where a cluster's slots are, now and whenever one has moved.

@@ -2,13 +2,15 @@
 //! put the numbers in front of what a gateway wrote. Names hold no control characters, so lines are safe for them.
 //! Not here: how they look to clients (`moim-protocol`).
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use moim_bus::{Draft, Here};
+use moim_bus::{ANSWER_KEPT, Draft, Here};
 use moim_protocol::{
     ClientId, Epoch, MemberKey, Message, MessageId, NodeId, Notice, PresenceChange, RoomId, Seq, Timestamp,
     Typing, UserName,
 };
+
+use crate::tail::RECENT_KEPT;
 
 /// A draft as the publish script takes it: `id client-id-bytes|- sender-bytes`, a line's end, then the three texts.
 pub(crate) fn body(draft: &Draft) -> Vec<u8> {
@@ -25,7 +27,7 @@ fn encode_body(id: &MessageId, client_id: Option<&ClientId>, sender: &UserName, 
 /// A message as it stands in ring and log: `seq prev|- time epoch`, a line's end, the body.
 pub(crate) fn encode(message: &Message) -> Vec<u8> {
     let Message { seq, prev, epoch, time, .. } = message;
-    let prev = prev.map_or_else(|| "-".into(), |prev| prev.to_string());
+    let prev = seq_text(*prev);
     let mut event = format!("{seq} {prev} {} {epoch}\n", time.micros).into_bytes();
     event.extend(encode_body(&message.id, message.client_id.as_ref(), &message.username, &message.content));
     event
@@ -55,6 +57,27 @@ pub(crate) fn decode(room: &RoomId, event: &[u8]) -> Option<Arc<Message>> {
     let (username, content) = texts.split_at_checked(sender_bytes)?;
     let (room, username, content) = (room.clone(), UserName::trusted(username), content.into());
     Some(Arc::new(Message { room, seq, prev, epoch, id, client_id, username, content, time }))
+}
+
+/// A number, or `-` where it is unknown.
+pub(crate) fn seq_text(seq: Option<Seq>) -> String {
+    seq.map_or_else(|| "-".into(), |seq| seq.to_string())
+}
+
+/// Of a message's content, as an answer holds it.
+pub(crate) fn hash_text(hash: u64) -> String {
+    format!("{hash:016x}")
+}
+
+/// The answer to a send that is stored: no place in the log, and nobody asks any more what was before it. The others are
+/// written by the scripts.
+pub(crate) fn stored_answer(seq: Seq, epoch: &Epoch, time: Timestamp, hash: u64, id: &MessageId) -> String {
+    format!("0 {seq} {epoch} {} {} - {id}", time.micros, hash_text(hash))
+}
+
+/// How long the answer to a send is kept: a client may send again for ten minutes, this node does for one.
+pub(crate) fn answer_kept(client_id: Option<&ClientId>) -> Duration {
+    if client_id.is_some() { ANSWER_KEPT } else { RECENT_KEPT }
 }
 
 /// The outer option: whether it could be read.

@@ -4,7 +4,7 @@
 use std::{
     collections::{BTreeSet, HashSet},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak,
+        Arc, Mutex, PoisonError, RwLock, Weak,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, SystemTime},
@@ -25,6 +25,7 @@ use crate::{
     keys::Keys,
     lane::{Lanes, Taken},
     link::{CallError, Link},
+    lock::locked,
     log::Held,
     metrics::Metrics,
     nodes::{self, Beat},
@@ -39,7 +40,7 @@ use crate::{
 
 /// Between two looks at whether everything is stored, at the end.
 const FLUSH_LOOK: Duration = Duration::from_millis(50);
-/// Typing signals and probes on their way to Redis. Full: typing is dropped.
+/// Typing signals on their way to Redis. Full: typing is dropped.
 const SIGNALS_MAX: usize = 1024;
 
 /// One Redis with everything this node keeps about it.
@@ -83,11 +84,6 @@ pub(crate) struct Inner {
     signals: Arc<tokio::sync::Semaphore>,
     is_closed: AtomicBool,
     pub(crate) tail_bytes: Arc<TailBytes>,
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // No section leaves anything half changed.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Inner {
@@ -228,17 +224,17 @@ impl Inner {
     pub(crate) fn opened(&self, partition: &Partition) {
         let of_it = |room: &RoomId| self.keys.partition_of(room) == partition.id;
         let rooms: Vec<_> = locked(&self.rooms).iter().filter(|room| of_it(room)).cloned().collect();
-        for room in &rooms {
-            self.load_presence(room.clone());
-        }
-        self.tell_lost(rooms);
+        self.have_missed(rooms);
         self.presence.repeat_if(of_it);
         self.news_came.notify_one();
         partition.doorbell.notify_one();
     }
 
-    fn tell_lost(&self, rooms: Vec<RoomId>) {
+    /// These rooms may have missed events: messages are read on from the cursor, counts anew, beside everything else.
+    fn have_missed(&self, rooms: Vec<RoomId>) {
         for room in rooms {
+            let (inner, counted) = (self.this(), room.clone());
+            self.spawn(async move { inner.refresh_presence(&counted).await });
             let event = moim_protocol::RoomEvent::Lost;
             if let Err(relayed) = self.sink.try_deliver(Relayed { room, event }) {
                 locked(&self.lost).push(relayed.room);
@@ -259,11 +255,7 @@ impl Inner {
 
     /// Its pub/sub socket was away.
     pub(crate) fn lost_on(&self, link: &Arc<Link>) {
-        let rooms = self.rooms_of(link);
-        for room in &rooms {
-            self.load_presence(room.clone());
-        }
-        self.tell_lost(rooms);
+        self.have_missed(self.rooms_of(link));
         // A fence may have been missed.
         for partition in self.map.partitions_of(link) {
             self.look_after(&self.partitions[partition as usize]);
@@ -284,15 +276,16 @@ impl Inner {
         self.keys.probe_channel(place, self.config.node)
     }
 
-    fn publish_command(&self) -> redis::Cmd {
-        redis::cmd(if self.map.is_cluster() { "SPUBLISH" } else { "PUBLISH" })
+    /// Says something on a channel.
+    pub(crate) async fn publish(&self, link: &Link, channel: &str, text: &str) -> Result<(), CallError> {
+        let command = if self.map.is_cluster() { "SPUBLISH" } else { "PUBLISH" };
+        link.command(redis::cmd(command).arg(channel).arg(text)).await
     }
 
     /// Says something to itself: that it comes back proves that the socket hears.
     pub(crate) async fn probe(&self, link: &Arc<Link>) {
         let Some(place) = self.map.partitions_of(link).first().copied() else { return };
-        let command = self.publish_command().arg(self.probe_channel(place)).arg("").to_owned();
-        if let Err(error) = link.command::<i64>(&command).await {
+        if let Err(error) = self.publish(link, &self.probe_channel(place), "").await {
             tracing::debug!(redis = %link.name, %error, "no probe");
         }
     }
@@ -303,14 +296,11 @@ impl Inner {
         if site.beat.sheds() {
             return;
         }
-        let command = self
-            .publish_command()
-            .arg(self.keys.room_channel(room))
-            .arg(event::encode_typing(typing))
-            .to_owned();
+        let (inner, channel, text) =
+            (self.this(), self.keys.room_channel(room), event::encode_typing(typing));
         self.spawn(async move {
             // A signal that is lost is lost.
-            drop(site.link.command::<i64>(&command).await);
+            drop(inner.publish(&site.link, &channel, &text).await);
             drop(permit);
         });
     }
@@ -328,10 +318,7 @@ impl Inner {
             self.give_up(room, is_new);
             return Err(unavailable("redis did not confirm the subscription"));
         }
-        if let Ok(all) = self.read_presence(room).await {
-            let event = self.presence.loaded(room, site.beat.now(), all);
-            drop(self.sink.try_deliver(Relayed { room: room.clone(), event }));
-        }
+        self.refresh_presence(room).await;
         Ok(())
     }
 
@@ -350,16 +337,12 @@ impl Inner {
         }
     }
 
-    /// Reads who is in a room again, beside everything else.
-    fn load_presence(&self, room: RoomId) {
-        let inner = self.this();
-        self.spawn(async move {
-            if let Ok(all) = inner.read_presence(&room).await {
-                let time = inner.redis_now(inner.keys.partition_of(&room));
-                let event = inner.presence.loaded(&room, time, all);
-                drop(inner.sink.try_deliver(Relayed { room, event }));
-            }
-        });
+    /// Reads who is in a room on other nodes, and tells its members.
+    async fn refresh_presence(&self, room: &RoomId) {
+        if let Ok(all) = self.read_presence(room).await {
+            let event = self.presence.loaded(room, self.redis_now(self.keys.partition_of(room)), all);
+            drop(self.sink.try_deliver(Relayed { room: room.clone(), event }));
+        }
     }
 
     async fn read_presence(&self, room: &RoomId) -> Result<Vec<(NodeId, Here)>, CallError> {

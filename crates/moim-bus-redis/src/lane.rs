@@ -4,11 +4,11 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::{Duration, Instant},
 };
 
-use moim_bus::{ANSWER_KEPT, BusError, Draft, Receipt, content_hash};
+use moim_bus::{BusError, Draft, Receipt, content_hash};
 use moim_protocol::{AckLevel, Epoch, Message, MessageId, Position, RoomId, Seq, Timestamp};
 use tokio::time::{sleep, timeout};
 
@@ -16,8 +16,9 @@ use crate::{
     event,
     inner::Inner,
     link::{Args, CallError},
+    lock::locked,
     partition::{Answer, Partition, Wanted, reply},
-    tail::{LogId, RECENT_KEPT},
+    tail::LogId,
 };
 
 /// Messages of a room in one call.
@@ -59,11 +60,6 @@ impl Taken {
     fn bytes(&self) -> usize {
         self.draft.content.len() + self.draft.sender.as_str().len() + 256
     }
-
-    /// Whoever waits for it would resend within the time an answer is kept: a client for ten minutes, this node for one.
-    fn kept(&self) -> Duration {
-        if self.draft.client_id.is_some() { ANSWER_KEPT } else { RECENT_KEPT }
-    }
 }
 
 #[derive(Default)]
@@ -83,7 +79,7 @@ pub(crate) struct Lanes {
 
 impl Lanes {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.state)
     }
 
     /// Queues it. Answers whether the room's queue needs a task now ([`drain`]).
@@ -256,8 +252,8 @@ fn words(
     for taken in batch {
         let Draft { sender, client_id, id, .. } = &taken.draft;
         keys.push(names.answer(room, sender, client_id.as_ref(), id));
-        args.push(format!("{:016x}", taken.hash));
-        args.push(taken.kept().as_millis());
+        args.push(event::hash_text(taken.hash));
+        args.push(event::answer_kept(client_id.as_ref()).as_millis());
         args.push_bytes(event::body(&taken.draft));
     }
     (keys, args)

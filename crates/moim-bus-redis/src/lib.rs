@@ -9,6 +9,7 @@ mod inner;
 mod keys;
 mod lane;
 mod link;
+mod lock;
 mod log;
 mod metrics;
 mod nodes;

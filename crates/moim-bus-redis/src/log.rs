@@ -4,7 +4,7 @@
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -22,6 +22,7 @@ use crate::{
     event,
     inner::Inner,
     link::{Args, CallError},
+    lock::locked,
     partition::Partition,
     store_view::Mark,
     tail::LogId,
@@ -54,7 +55,7 @@ impl Held {
     }
 
     fn lock(&self) -> MutexGuard<'_, HeldState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.state)
     }
 
     pub(crate) fn holds(&self, partition: u32) -> bool {
@@ -91,12 +92,8 @@ impl Held {
         }
     }
 
-    pub(crate) fn end(&self, partition: u32) {
-        self.ends(partition);
-    }
-
-    /// Whether there was one to end.
-    pub(crate) fn ends(&self, partition: u32) -> bool {
+    /// This node drains it no more. Answers whether it did.
+    pub(crate) fn end(&self, partition: u32) -> bool {
         let Some(log) = self.lock().logs.remove(&partition) else { return false };
         log.ended.store(true, Ordering::Release);
         log.partition().doorbell.notify_one();
@@ -136,7 +133,7 @@ impl PartitionLog {
     }
 
     fn lock(&self) -> MutexGuard<'_, Read> {
-        self.read.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.read)
     }
 
     /// `None`: there is nothing, or it could not be asked.

@@ -4,7 +4,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicI64, AtomicU64, Ordering},
     },
     time::{Duration, Instant, SystemTime},
@@ -17,6 +17,7 @@ use moim_protocol::{NodeId, Timestamp};
 use crate::{
     inner::{Inner, Site},
     link::{Args, CallError},
+    lock::locked,
     log::PartitionLog,
 };
 
@@ -56,7 +57,7 @@ struct State {
 
 impl Beat {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.state)
     }
 
     /// Redis's time, nearly.
@@ -135,7 +136,7 @@ pub(crate) async fn leave(inner: &Inner, site: &Site) {
     let Some(place) = partitions.first().copied() else { return };
     stream::iter(partitions)
         .for_each_concurrent(LEASES_AT_ONCE, async |partition| {
-            if inner.logs.ends(partition) {
+            if inner.logs.end(partition) {
                 drop(lease(inner, site, partition, "release").await);
             }
         })

@@ -5,7 +5,7 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -17,7 +17,8 @@ use tokio::sync::{Notify, oneshot, watch};
 
 use crate::{
     keys::Keys,
-    store_view::StoreView,
+    lock::locked,
+    store_view::{Mark, StoreView},
     tail::{LogId, Recent, Tail, TailBytes},
 };
 
@@ -113,8 +114,7 @@ impl Partition {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // No section leaves the state half changed.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.state)
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -248,7 +248,7 @@ impl Partition {
             _ if log_id <= state.mark => Some(Ok(Receipt { level: AckLevel::Stored, ..receipt.clone() })),
             Wanted::Wal => Some(Ok(receipt.clone())),
             Wanted::Auto if !state.store.is_quick(now) => Some(Ok(receipt.clone())),
-            Wanted::Stored => state.store.away(now).map(|after| Err(BusError::StoreUnavailable(after))),
+            Wanted::Stored => state.store.away().map(|after| Err(BusError::StoreUnavailable(after))),
             Wanted::Auto => None,
         };
         match settled {
@@ -261,7 +261,7 @@ impl Partition {
     }
 
     /// The log up to this id is stored, but for the dead; and what its writer sees of the store.
-    pub(crate) fn marked(&self, now: Instant, mark: &crate::store_view::Mark) {
+    pub(crate) fn marked(&self, now: Instant, mark: &Mark) {
         let mut state = self.lock();
         state.store.heard(now, mark);
         if state.phase != Phase::Open(mark.epoch.clone()) || mark.id <= state.mark {
@@ -281,9 +281,8 @@ impl Partition {
         }
     }
 
-    /// Those who have waited long enough are told what there is: `auto` gets `wal`, `stored` an error to retry. Answers
-    /// whether somebody still waits.
-    pub(crate) fn expire(&self, now: Instant) -> bool {
+    /// Those who have waited long enough are told what there is: `auto` gets `wal`, `stored` an error to retry.
+    pub(crate) fn expire(&self, now: Instant) {
         let mut state = self.lock();
         let mut over = Vec::new();
         let State { waiting, store, .. } = &mut *state;
@@ -292,7 +291,7 @@ impl Partition {
                 let waited = now.duration_since(waiting.since);
                 match waiting.wanted {
                     Wanted::Auto | Wanted::Wal => waited >= AUTO_WAIT || !store.is_quick(now),
-                    Wanted::Stored => waited >= STORED_WAIT || store.away(now).is_some(),
+                    Wanted::Stored => waited >= STORED_WAIT || store.away().is_some(),
                 }
             };
             over.extend(list.extract_if(.., is_over));
@@ -302,7 +301,6 @@ impl Partition {
             store.no_word(now);
         }
         let retry = store.retry_after();
-        let waits = !waiting.is_empty();
         drop(state);
         for Waiting { wanted, receipt, answer, .. } in over {
             let result = match wanted {
@@ -311,7 +309,6 @@ impl Partition {
             };
             reply(answer, result);
         }
-        waits
     }
 
     /// Nobody on this node is in the room.

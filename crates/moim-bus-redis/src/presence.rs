@@ -3,14 +3,14 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
     time::{Duration, Instant},
 };
 
 use moim_bus::{HERE_NAMES_MAX, Here, Relayed};
 use moim_protocol::{NodeId, Notice, PresenceChange, RoomEvent, RoomId, Timestamp};
 
-use crate::event::PresenceEvent;
+use crate::{event::PresenceEvent, lock::locked};
 
 /// Changes of a room gather so long before they are told.
 pub(crate) const GATHER: Duration = Duration::from_millis(100);
@@ -57,7 +57,7 @@ impl Presence {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.state)
     }
 
     /// These are here now.
@@ -153,7 +153,7 @@ impl Presence {
         }
     }
 
-    /// A node said that it goes.
+    /// Whether a node counts as alive.
     pub(crate) fn is_alive(&self, node: NodeId) -> bool {
         node == self.node || self.lock().alive.get(&node).is_some_and(|until| *until > Instant::now())
     }

@@ -1,15 +1,18 @@
 //! A room read from Redis, and one that Redis holds nothing of brought there from the store.
 //! Not here: pages (`moim-gateway`), the store itself.
 
-use std::{collections::HashMap, sync::Mutex, sync::PoisonError, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use futures_util::{
     FutureExt,
     future::{BoxFuture, Shared},
 };
-use moim_bus::{ANSWER_KEPT, BusError, Ring, Seed, content_hash};
+use moim_bus::{ANSWER_KEPT, BusError, Ring, Seed};
 use moim_protocol::{Epoch, Message, Position, RoomId, Seq, Timestamp};
-use std::sync::Arc;
 use tokio::{
     sync::Semaphore,
     time::{Instant, sleep, timeout},
@@ -19,6 +22,7 @@ use crate::{
     event,
     inner::Inner,
     link::{Args, CallError},
+    lock::locked,
     partition::Partition,
 };
 
@@ -132,14 +136,14 @@ impl Inner {
     /// Brings a room to Redis. However many need it, the store is asked once. `asked`: the Redis time at which it was not there.
     pub(crate) async fn seed(&self, room: &RoomId, asked: String, epoch: &Epoch) {
         let seeding = {
-            let mut running = self.seeds.running.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut running = locked(&self.seeds.running);
             let start = || {
                 let (inner, room, epoch) = (self.this(), room.clone(), epoch.clone());
                 let (sender, done) = tokio::sync::oneshot::channel::<()>();
                 // A task of its own: whoever waits for it may go away.
                 self.spawn(async move {
                     inner.bring(&room, &asked, &epoch).await;
-                    inner.seeds.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&room);
+                    locked(&inner.seeds.running).remove(&room);
                     drop(sender);
                 });
                 done.map(|_| ()).boxed().shared()
@@ -195,7 +199,7 @@ impl Inner {
             .with(age_max.as_micros())
             .with(start.head.seq)
             .with(&start.head.epoch)
-            .with(start.last.map_or_else(|| "-".into(), |last| last.to_string()))
+            .with(event::seq_text(start.last))
             .with(start.time.micros)
             .with(self.idle_ms())
             .with(rows.len());
@@ -211,8 +215,7 @@ impl Inner {
             }
             let moim_bus::Receipt { position, id, time, .. } = &answer.receipt;
             keys.push(self.keys.answer(room, &answer.sender, Some(&answer.client_id), id));
-            let (hash, Position { epoch, seq }) = (answer.content_hash, position);
-            args.push(format!("0 {seq} {epoch} {} {hash:016x} - {id}", time.micros));
+            args.push(event::stored_answer(position.seq, &position.epoch, *time, answer.content_hash, id));
             args.push(left.as_millis());
         }
         (keys, args)
@@ -259,9 +262,4 @@ enum Answer {
     Init(String),
     Stale,
     Broken,
-}
-
-/// Of an answer's content, as it is kept beside it.
-pub(crate) fn hash_text(content: &str) -> String {
-    format!("{:016x}", content_hash(content))
 }

@@ -1,14 +1,10 @@
 //! A generation from its first doubt to its opening: fence, hand-in, merge. Any node may take each step, and all of them do.
 //! Not here: what is kept to be handed in (`tail`), the steps inside Redis (`lua/open.lua` and after).
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream};
-use moim_bus::ANSWER_KEPT;
+use moim_bus::{ANSWER_KEPT, content_hash};
 use moim_protocol::{Epoch, Message, RoomId, Seq};
 use tokio::time::{sleep, timeout};
 
@@ -16,9 +12,9 @@ use crate::{
     event,
     inner::{Inner, Site},
     link::{Args, CallError, Link},
+    lock::locked,
     nodes,
     partition::Partition,
-    reads::hash_text,
     staged::{self, Staged},
     tail::RECENT_KEPT,
 };
@@ -47,10 +43,7 @@ enum Step {
 /// Dropping it leaves each recovery where it is; another node goes on with it.
 pub(crate) async fn run(inner: Arc<Inner>) {
     loop {
-        let some = {
-            let mut attention = inner.attention.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::take(&mut *attention)
-        };
+        let some = std::mem::take(&mut *locked(&inner.attention));
         if some.is_empty() {
             inner.attention_came.notified().await;
             continue;
@@ -65,7 +58,7 @@ pub(crate) async fn run(inner: Arc<Inner>) {
             .collect()
             .await;
         if !again.is_empty() {
-            inner.attention.lock().unwrap_or_else(PoisonError::into_inner).extend(again);
+            locked(&inner.attention).extend(again);
             sleep(LOOK_AGAIN).await;
         }
     }
@@ -103,7 +96,7 @@ async fn step(inner: &Inner, site: &Site, partition: &Arc<Partition>) -> Result<
             partition.recovering(&epoch);
             if !partition.is_quiet(&epoch) {
                 if site.relay.is_confirmed(&channel) {
-                    publish_fence(inner, &site.link, &channel, &epoch).await?;
+                    inner.publish(&site.link, &channel, &format!("F{epoch}")).await?;
                 }
                 return Ok(Step::Again);
             }
@@ -123,11 +116,6 @@ async fn step(inner: &Inner, site: &Site, partition: &Arc<Partition>) -> Result<
         }
         other => Err(CallError::Refused(format!("a generation in state {other:?}: a newer node's?"))),
     }
-}
-
-async fn publish_fence(inner: &Inner, link: &Link, channel: &str, epoch: &Epoch) -> Result<(), CallError> {
-    let command = if inner.map.is_cluster() { "SPUBLISH" } else { "PUBLISH" };
-    link.command(redis::cmd(command).arg(channel).arg(format!("F{epoch}"))).await
 }
 
 async fn open(
@@ -274,16 +262,15 @@ async fn merge_room(
         let mut bytes = 0;
         while keys.len() < ITEMS && bytes < ITEMS_BYTES {
             let Some(row) = rows.next() else { break };
-            let kept = if row.client_id.is_some() { ANSWER_KEPT } else { RECENT_KEPT };
             let event = event::encode(row);
             bytes += event.len();
             keys.push(names.answer_of(row));
             args.push(row.seq);
-            args.push(row.prev.map_or_else(|| "-".into(), |prev| prev.to_string()));
+            args.push(event::seq_text(row.prev));
             args.push(row.time.micros);
             args.push(&row.epoch);
-            args.push(hash_text(&row.content));
-            args.push(kept.as_millis());
+            args.push(event::hash_text(content_hash(&row.content)));
+            args.push(event::answer_kept(row.client_id.as_ref()).as_millis());
             args.push(&row.id);
             args.push_bytes(event);
         }
@@ -318,8 +305,6 @@ async fn hand_in_late(
     let rows = partition.hand_in().rows;
     tracing::warn!(partition = id, rows = rows.len(), "the others did not wait for what this node knows");
     for row in rows {
-        let prev = row.prev.map_or_else(|| "-".into(), |prev| prev.to_string());
-        let kept = if row.client_id.is_some() { ANSWER_KEPT } else { RECENT_KEPT };
         let keys = [
             names.generation(id),
             names.head(&row.room),
@@ -333,9 +318,9 @@ async fn hand_in_late(
             .with(row.seq)
             .with(&row.epoch)
             .with(row.time.micros)
-            .with(hash_text(&row.content))
-            .with(kept.as_millis())
-            .with(format!("{prev} {}", row.id));
+            .with(event::hash_text(content_hash(&row.content)))
+            .with(event::answer_kept(row.client_id.as_ref()).as_millis())
+            .with(format!("{} {}", event::seq_text(row.prev), row.id));
         args.push_bytes(event::encode(&row));
         args.push(names.partition_channel(id));
         let words: Vec<String> = site.link.call(&inner.scripts.late, &keys, args).await?;

@@ -5,7 +5,7 @@
 use std::{
     collections::{HashMap, HashSet},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -18,7 +18,7 @@ use tokio::{
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
 
-use crate::{inner::Inner, link::Link};
+use crate::{inner::Inner, link::Link, lock::locked};
 
 /// What came and was not read yet. Full: it is dropped, and every room of this Redis reads on from its cursor.
 const UNREAD_MAX: usize = 65_536;
@@ -70,16 +70,16 @@ impl Relay {
     }
 
     fn confirmed(&self) -> MutexGuard<'_, HashSet<String>> {
-        self.confirmed.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.confirmed)
     }
 
     /// How long nothing proved that it hears.
     pub(crate) fn deaf_for(&self) -> Duration {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+        locked(&self.heard).elapsed()
     }
 
     pub(crate) fn has_heard(&self) {
-        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        *locked(&self.heard) = Instant::now();
     }
 
     pub(crate) fn is_current(&self, number: u64) -> bool {
@@ -98,7 +98,7 @@ impl Relay {
 
     /// A channel is wanted from now on, or not any more.
     pub(crate) fn want(&self, channel: String, wanted: bool) {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner).insert(channel, wanted);
+        locked(&self.pending).insert(channel, wanted);
         self.changed.notify_one();
     }
 
@@ -167,7 +167,7 @@ impl Relay {
         inner: &Inner,
         mut connection: MultiplexedConnection,
     ) -> Result<std::convert::Infallible, RedisError> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        locked(&self.pending).clear();
         let wanted = inner.channels_of(&self.link);
         for channels in wanted.chunks(BATCH) {
             self.subscribe(inner, &mut connection, channels).await?;
@@ -192,7 +192,7 @@ impl Relay {
     }
 
     async fn apply(&self, inner: &Inner, connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
-        let pending = std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));
+        let pending = std::mem::take(&mut *locked(&self.pending));
         let (mut more, mut fewer) = (Vec::new(), Vec::new());
         for (channel, wanted) in pending {
             let is_there = self.is_confirmed(&channel);

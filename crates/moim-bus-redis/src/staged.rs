@@ -34,8 +34,9 @@ pub(crate) fn items(known: &HandIn, keys: &Keys) -> Vec<Vec<u8>> {
     let with_rows: std::collections::HashSet<_> = known.rows.iter().map(|row| keys.answer_of(row)).collect();
     let recent = known.recent.iter().filter(|recent| !with_rows.contains(&recent.key)).map(|recent| {
         let crate::tail::Recent { key, seq, epoch, time, hash, id } = recent;
-        // No place in the log: what is not in a tail is stored.
-        format!("A{}\n{key}0 {seq} {epoch} {} {hash:016x} - {id}", key.len(), time.micros).into_bytes()
+        // What is not in a tail is stored.
+        let answer = event::stored_answer(*seq, epoch, *time, *hash, id);
+        format!("A{}\n{key}{answer}", key.len()).into_bytes()
     });
     rows.chain(highest).chain(recent).collect()
 }

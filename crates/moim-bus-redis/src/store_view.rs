@@ -85,7 +85,7 @@ impl StoreView {
     }
 
     /// When to ask again for what cannot be had now.
-    pub(crate) fn away(&self, _now: Instant) -> Option<Duration> {
+    pub(crate) fn away(&self) -> Option<Duration> {
         self.is_away.then(|| self.retry_after())
     }
 
@@ -132,9 +132,9 @@ mod tests {
         let mut view = StoreView::default();
         let now = Instant::now();
         view.heard(now, &mark(StoreState::Away, 90_000));
-        assert_eq!(view.away(now), Some(RETRY.1));
+        assert_eq!(view.away(), Some(RETRY.1));
         assert!(!view.is_quick(now + 2 * CALM));
         view.heard(now, &mark(StoreState::Here, 0));
-        assert_eq!(view.away(now), None);
+        assert_eq!(view.away(), None);
     }
 }

@@ -203,6 +203,24 @@ pub struct SeedAnswer {
     pub receipt: Receipt,
 }
 
+impl SeedAnswer {
+    /// What a stored row was answered with; `None`: its sender gave it no name.
+    #[must_use]
+    pub fn of(row: &Message) -> Option<Self> {
+        Some(Self {
+            sender: row.username.clone(),
+            client_id: row.client_id.clone()?,
+            content_hash: content_hash(&row.content),
+            receipt: Receipt {
+                position: row.position(),
+                id: row.id.clone(),
+                time: row.time,
+                level: AckLevel::Stored,
+            },
+        })
+    }
+}
+
 /// How long the same client id stays the same message, from its last try.
 pub const ANSWER_KEPT: Duration = Duration::from_secs(600);
 

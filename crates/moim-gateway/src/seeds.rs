@@ -7,8 +7,8 @@ use std::{
 };
 
 use futures_util::future::BoxFuture;
-use moim_bus::{ANSWER_KEPT, Receipt, Seed, SeedAnswer, SeedError, SeedSource, content_hash};
-use moim_protocol::{AckLevel, Epoch, Message, RoomId, Timestamp, limits};
+use moim_bus::{ANSWER_KEPT, Seed, SeedAnswer, SeedError, SeedSource};
+use moim_protocol::{Epoch, RoomId, Timestamp, limits};
 use moim_store::{MessageStore, PageRange, StoreError};
 
 /// Pages that are looked through for the sends of the last ten minutes when a room is first read. Full: a resend of an
@@ -56,12 +56,12 @@ async fn seed(store: &dyn MessageStore, room: &RoomId) -> Result<Seed, StoreErro
     let Some(last) = newest.last() else { return Ok(Seed::default()) };
     // A room that was quiet for ten minutes has nothing to be remembered: one page is read of it.
     let recent = last.time.max(before(Timestamp::from_system(SystemTime::now()), CLOCK_SKEW_MAX));
-    let mut answers: Vec<_> = newest.iter().rev().filter_map(answer_of).collect();
+    let mut answers: Vec<_> = newest.iter().rev().filter_map(|row| SeedAnswer::of(row)).collect();
     let mut oldest = newest.first().cloned();
     for _ in 1..SEED_PAGES_MAX {
         let Some(row) = oldest.filter(|row| recent.since(row.time) <= ANSWER_KEPT) else { break };
         let page = store.page(room, PageRange::Before(row.seq), limits::PAGE_LIMIT_MAX).await?;
-        answers.extend(page.iter().rev().filter_map(answer_of));
+        answers.extend(page.iter().rev().filter_map(|row| SeedAnswer::of(row)));
         oldest = page.first().cloned();
     }
     answers.reverse();
@@ -72,24 +72,10 @@ fn before(time: Timestamp, by: Duration) -> Timestamp {
     Timestamp { micros: time.micros.saturating_sub(u64::try_from(by.as_micros()).unwrap_or(u64::MAX)) }
 }
 
-fn answer_of(row: &Arc<Message>) -> Option<SeedAnswer> {
-    Some(SeedAnswer {
-        sender: row.username.clone(),
-        client_id: row.client_id.clone()?,
-        content_hash: content_hash(&row.content),
-        receipt: Receipt {
-            position: row.position(),
-            id: row.id.clone(),
-            time: row.time,
-            level: AckLevel::Stored,
-        },
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt;
-    use moim_protocol::{ClientId, MessageId, Seq, UserName};
+    use moim_protocol::{ClientId, Message, MessageId, Seq, UserName};
     use moim_store::{MemoryConfig, MemoryStore};
 
     use super::*;

@@ -10,10 +10,10 @@ use futures_util::{
     FutureExt,
     future::{self, BoxFuture},
 };
-use moim_protocol::{AckLevel, Epoch, Message, RoomId, Seq};
+use moim_protocol::{Epoch, Message, RoomId, Seq};
 use tokio::sync::watch;
 
-use crate::{Receipt, Seed, SeedAnswer, SeedError, SeedSource, content_hash};
+use crate::{Seed, SeedAnswer, SeedError, SeedSource};
 
 /// Newest rows given to a bus that reads a room.
 const SEED_ROWS: usize = 100;
@@ -99,23 +99,9 @@ impl Rows {
         if self.lock().seeds_fail {
             return Err(SeedError("the suite says so".into()));
         }
-        let answers = rows.iter().filter_map(answer_of).collect();
+        let answers = rows.iter().filter_map(|row| SeedAnswer::of(row)).collect();
         Ok(Seed { newest: rows[rows.len().saturating_sub(SEED_ROWS)..].to_vec(), answers })
     }
-}
-
-fn answer_of(row: &Arc<Message>) -> Option<SeedAnswer> {
-    Some(SeedAnswer {
-        sender: row.username.clone(),
-        client_id: row.client_id.clone()?,
-        content_hash: content_hash(&row.content),
-        receipt: Receipt {
-            position: row.position(),
-            id: row.id.clone(),
-            time: row.time,
-            level: AckLevel::Stored,
-        },
-    })
 }
 
 /// Rows as a [`SeedSource`], by their `Arc`.
