@@ -194,6 +194,17 @@ impl Inner {
         self.site_of(partition).map_or_else(own, |site| site.beat.now())
     }
 
+    /// Why a partition takes nothing, as far as it is known.
+    pub(crate) fn why_closed(&self, partition: &Partition) -> String {
+        match self.map.link_of(partition.id) {
+            None => "the cluster has not said where the room is".into(),
+            Some(link) => match link.trouble() {
+                Some(trouble) => format!("{}: {trouble}", link.name),
+                None => format!("{} is not ready", link.name),
+            },
+        }
+    }
+
     pub(crate) fn take(&self, taken: Taken) {
         let refuse = |taken: Taken, error| reply(taken.into_answer(), Err(error));
         if self.is_closed() {

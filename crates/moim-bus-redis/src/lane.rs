@@ -148,8 +148,9 @@ async fn send(inner: &Inner, room: &RoomId, mut batch: Vec<Taken>) {
     while !batch.is_empty() {
         let over: Vec<_> = batch.extract_if(.., |taken| taken.since.elapsed() > GIVE_UP).collect();
         for taken in over {
-            let why = "redis did not answer in time; the same client id is safe to send again";
-            reply(taken.answer, Err(BusError::Unavailable(why.into())));
+            let why = inner.why_closed(partition);
+            let why = format!("not in time, and the same client id is safe to send again: {why}");
+            reply(taken.answer, Err(BusError::Unavailable(why)));
         }
         let Some((epoch, call)) = partition.begin_call() else {
             drop(timeout(RETRY * 10, partition.opened()).await);

@@ -20,6 +20,8 @@ use tokio::{
     time::{sleep, timeout},
 };
 
+use crate::lock::locked;
+
 /// How long a call may take. Beyond it the outcome is not known.
 pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(2);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -81,6 +83,8 @@ pub(crate) struct Link {
     /// A connection of this number is broken.
     broken: AtomicU64,
     broke: Notify,
+    /// Why there is no connection, or what was refused last. A std mutex: never held across an await.
+    trouble: std::sync::Mutex<Option<Arc<str>>>,
     started: Instant,
     /// Milliseconds after `started` at which it was last known to answer.
     answered: AtomicU64,
@@ -100,6 +104,7 @@ impl Link {
             connected: watch::channel(None).0,
             broken: AtomicU64::new(0),
             broke: Notify::new(),
+            trouble: std::sync::Mutex::default(),
             started: Instant::now(),
             answered: AtomicU64::new(0),
         })
@@ -116,6 +121,7 @@ impl Link {
             match self.connect(number).await {
                 Ok(connected) => {
                     pause = RECONNECT.0;
+                    *locked(&self.trouble) = None;
                     tracing::info!(redis = %self.name, "connected");
                     self.connected.send_replace(Some(Arc::new(connected)));
                     self.is_broken(number).await;
@@ -123,6 +129,7 @@ impl Link {
                 }
                 Err(error) => {
                     tracing::warn!(redis = %self.name, %error, ?pause, "no connection; trying again");
+                    *locked(&self.trouble) = Some(error.to_string().into());
                     sleep(pause).await;
                     pause = (pause * 2).min(RECONNECT.1);
                 }
@@ -181,6 +188,25 @@ impl Link {
         true
     }
 
+    /// Why there is no connection, or what was refused last.
+    pub(crate) fn trouble(&self) -> Option<Arc<str>> {
+        locked(&self.trouble).clone()
+    }
+
+    fn down(&self) -> CallError {
+        let why = self.trouble().map_or_else(String::new, |why| format!(": {why}"));
+        CallError::Down(format!("{}{why}", self.name).into())
+    }
+
+    /// Told once, and not at each of many calls.
+    fn refused(&self, why: &str) {
+        let mut trouble = locked(&self.trouble);
+        if trouble.as_deref() != Some(why) {
+            tracing::error!(redis = %self.name, why, "redis refuses a call");
+            *trouble = Some(why.into());
+        }
+    }
+
     /// How long it has not answered.
     pub(crate) fn silent_for(&self) -> Duration {
         let answered = Duration::from_millis(self.answered.load(Ordering::Acquire));
@@ -196,8 +222,8 @@ impl Link {
         let mut connected = self.connected.subscribe();
         let up = timeout(CALL_TIMEOUT, connected.wait_for(Option::is_some)).await;
         match up {
-            Ok(Ok(connected)) => connected.clone().ok_or_else(|| CallError::Down(self.name.clone())),
-            Ok(Err(_)) | Err(_) => Err(CallError::Down(self.name.clone())),
+            Ok(Ok(connected)) => connected.clone().ok_or_else(|| self.down()),
+            Ok(Err(_)) | Err(_) => Err(self.down()),
         }
     }
 
@@ -288,7 +314,12 @@ impl Link {
                 | ServerErrorKind::TryAgain,
             ) => {
                 self.break_off(number);
-                Err(CallError::Down(self.name.clone()))
+                Err(self.down())
+            }
+            // Flushed again between loading it and calling it.
+            ErrorKind::Server(ServerErrorKind::NoScript) => {
+                self.answered();
+                Err(CallError::Uncertain("redis has forgotten the script".into()))
             }
             ErrorKind::Server(_) | ErrorKind::Extension if error.code() == Some("OOM") || is_oom(&error) => {
                 self.answered();
@@ -296,6 +327,7 @@ impl Link {
             }
             ErrorKind::Server(_) | ErrorKind::Extension | ErrorKind::UnexpectedReturnType => {
                 self.answered();
+                self.refused(&error.to_string());
                 Err(CallError::Refused(error.to_string()))
             }
             _ => {

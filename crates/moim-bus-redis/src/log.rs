@@ -241,10 +241,10 @@ impl PartitionLog {
         dead: &[(LogId, Arc<Message>)],
     ) -> (Vec<String>, Args) {
         let names = &self.inner.keys;
-        let mut tops: HashMap<&RoomId, Seq> = HashMap::new();
+        let mut rooms: HashMap<&RoomId, (Seq, Seq)> = HashMap::new();
         for row in first {
-            let top = tops.entry(&row.room).or_default();
-            *top = (*top).max(row.seq);
+            let (lowest, highest) = rooms.entry(&row.room).or_insert((row.seq, row.seq));
+            (*lowest, *highest) = ((*lowest).min(row.seq), (*highest).max(row.seq));
         }
         let mark = self.mark(epoch, last, dead.iter().map(|(id, _)| *id).collect());
         let mut keys = vec![
@@ -266,10 +266,11 @@ impl PartitionLog {
             args.push(id);
             args.push_bytes(event::encode(row));
         }
-        args.push(tops.len());
-        for (room, top) in tops {
+        args.push(rooms.len());
+        for (room, (lowest, highest)) in rooms {
             keys.extend([names.head(room), names.ring(room)]);
-            args.push(top);
+            args.push(lowest);
+            args.push(highest);
         }
         keys.extend(dead.iter().map(|(_, row)| names.answer_of(row)));
         (keys, args)

@@ -34,6 +34,10 @@ const LEASES_AT_ONCE: usize = 64;
 const MEMORY_SHED: u64 = 60;
 const MEMORY_FULL: u64 = 80;
 
+/// Without either of them nobody can notice that its data are gone.
+pub(crate) const HIDDEN: &str = "it tells neither its replication id nor its run id, so a loss of its data could not be noticed. \
+                                 Allow the command INFO to moim's user";
+
 /// What one Redis last said of itself, and who lives there.
 #[derive(Default)]
 pub(crate) struct Beat {
@@ -126,6 +130,9 @@ pub(crate) async fn beat(inner: &Inner, site: &Site) {
         site.link.call(&inner.scripts.heartbeat, &keys, args).await;
     match answered {
         Ok(words) => take_note(inner, site, asked, &words),
+        Err(CallError::Refused(why)) => {
+            site.beat.lock().unfit = Some(format!("{} refuses the heartbeat: {why}", site.link.name));
+        }
         Err(error) => tracing::debug!(redis = %site.link.name, %error, "no heartbeat"),
     }
 }
@@ -171,7 +178,7 @@ fn take_note(inner: &Inner, site: &Site, asked: Instant, words: &[String]) {
             writers.extend(drains.then_some(node));
         }
     }
-    let unfit = unfit(inner, site, config, policy);
+    let unfit = unfit(inner, site, replication_id, config, policy);
     let mut state = beat.lock();
     if state.unfit != unfit
         && let Some(why) = &unfit
@@ -193,8 +200,11 @@ fn take_note(inner: &Inner, site: &Site, asked: Instant, words: &[String]) {
     }
 }
 
-fn unfit(inner: &Inner, site: &Site, config: &str, policy: &str) -> Option<String> {
+fn unfit(inner: &Inner, site: &Site, replication_id: &str, config: &str, policy: &str) -> Option<String> {
     let redis = &site.link.name;
+    if replication_id == "hidden" {
+        return Some(format!("{redis} is not to be used: {HIDDEN}"));
+    }
     if !policy.is_empty() && policy != "noeviction" {
         return Some(format!(
             "{redis} has maxmemory-policy {policy}: it may throw messages away that are acknowledged. Set maxmemory-policy \

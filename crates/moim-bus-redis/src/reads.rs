@@ -72,9 +72,12 @@ impl Inner {
     pub(crate) async fn read_ring(&self, room: &RoomId, wanted: Wanted) -> Result<Ring, BusError> {
         let deadline = Instant::now() + READ_WAIT;
         let partition = self.partition_of(room);
-        let mut why = "no generation is open".to_owned();
+        let mut why = self.why_closed(partition);
         while Instant::now() < deadline {
-            let Ok(epoch) = tokio::time::timeout_at(deadline, partition.opened()).await else { break };
+            let Ok(epoch) = tokio::time::timeout_at(deadline, partition.opened()).await else {
+                why = self.why_closed(partition);
+                break;
+            };
             let Some(link) = self.map.link_of(partition.id) else {
                 sleep(RETRY).await;
                 continue;
@@ -116,11 +119,12 @@ impl Inner {
         let numbers = || {
             let seq = Seq(text(1)?.parse().ok()?);
             let last = event::seq_or_unknown(text(3)?)?;
-            Some((Position { epoch: Epoch::trusted(text(2)?), seq }, last, Seq(text(4)?.parse().ok()?)))
+            let head = Position { epoch: Epoch::trusted(text(2)?), seq };
+            Some((head, last, Seq(text(4)?.parse().ok()?), text(5)?.parse().ok()?))
         };
-        let Some((head, last, stored)) = numbers() else { return Answer::Broken };
+        let Some((head, last, stored, version)) = numbers() else { return Answer::Broken };
         let mut rows: Vec<Arc<Message>> =
-            words[5..].iter().rev().filter_map(|event| event::decode(room, event)).collect();
+            words[6..].iter().rev().filter_map(|event| event::decode(room, event)).collect();
         // What is read is shown, so it is kept like what is relayed: Redis may lose it.
         let kept =
             rows.iter().filter(|row| row.seq > stored).all(|row| partition.keep(epoch, row, &self.keys));
@@ -130,7 +134,7 @@ impl Inner {
         let chain =
             rows.windows(2).rposition(|pair| pair[1].prev != Some(pair[0].seq)).map_or(0, |at| at + 1);
         rows.drain(..chain);
-        Answer::Ring(Ring { head, last, stored, rows })
+        Answer::Ring(Ring { head, last, stored, version, rows })
     }
 
     /// Brings a room to Redis. However many need it, the store is asked once. `asked`: the Redis time at which it was not there.

@@ -114,6 +114,7 @@ async fn step(inner: &Inner, site: &Site, partition: &Arc<Partition>) -> Result<
             merge(inner, site, partition, &epoch, &keys).await?;
             Ok(Step::Again)
         }
+        "hidden" => Err(CallError::Refused(nodes::HIDDEN.into())),
         other => Err(CallError::Refused(format!("a generation in state {other:?}: a newer node's?"))),
     }
 }

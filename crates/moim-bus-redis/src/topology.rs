@@ -6,7 +6,10 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use redis::{Client, IntoConnectionInfo, RedisConnectionInfo, RedisError, TlsCertificates, Value};
+use redis::{
+    Client, IntoConnectionInfo, RedisConnectionInfo, RedisError, TlsCertificates, TlsMode, Value,
+    sentinel::{SentinelClientBuilder, SentinelServerType},
+};
 
 use crate::{
     config::{RedisConfig, Topology},
@@ -65,20 +68,24 @@ impl Clients {
         if let (None, Some(password)) = (settings.password(), &self.password) {
             settings = settings.set_password(password);
         }
-        settings.set_protocol(redis::ProtocolVersion::RESP3)
+        // One command less that a user of few rights must be allowed.
+        settings.set_protocol(redis::ProtocolVersion::RESP3).set_skip_set_lib_name()
     }
 
     fn open(&self, url: &str) -> Result<Client, RedisError> {
         let info = url.into_connection_info()?;
         let settings = self.settings(info.redis_settings().clone());
         let info = info.set_redis_settings(settings);
-        match &self.root_cert {
-            Some(root_cert) if url.starts_with("rediss://") => Client::build_with_tls(
-                info,
-                TlsCertificates { client_tls: None, root_cert: Some(root_cert.clone()) },
-            ),
+        match self.certificates() {
+            Some(certificates) if url.starts_with("rediss://") => Client::build_with_tls(info, certificates),
             _ => Client::open(info),
         }
+    }
+
+    fn certificates(&self) -> Option<TlsCertificates> {
+        let certificates =
+            |root_cert: &Vec<u8>| TlsCertificates { client_tls: None, root_cert: Some(root_cert.clone()) };
+        self.root_cert.as_ref().map(certificates)
     }
 
     /// Another server of the cluster, reached like the ones that are named.
@@ -229,14 +236,36 @@ fn host_of(url: &str) -> String {
 }
 
 fn sentinel(clients: &Clients, config: &RedisConfig) -> Result<Arc<Link>, RedisError> {
-    let info = redis::sentinel::SentinelNodeConnectionInfo::default()
-        .set_redis_connection_info(clients.settings(RedisConnectionInfo::default()));
-    let client = redis::sentinel::SentinelClient::build(
-        config.urls.clone(),
-        config.sentinel_master.clone(),
-        Some(info),
-        redis::sentinel::SentinelServerType::Master,
-    )?;
+    let infos = config.urls.iter().map(|url| url.as_str().into_connection_info());
+    let infos = infos.collect::<Result<Vec<_>, _>>()?;
+    let addresses = infos.iter().map(|info| info.addr().clone());
+    let service = SentinelServerType::Master;
+    let mut builder = SentinelClientBuilder::new(addresses, &config.sentinel_master, service)?
+        .set_client_to_redis_protocol(redis::ProtocolVersion::RESP3);
+    // Sentinels have users of their own: those of the URLs. The configured one is the servers'.
+    let of_sentinels = infos.first().map(redis::ConnectionInfo::redis_settings);
+    if let Some(username) = of_sentinels.and_then(RedisConnectionInfo::username) {
+        builder = builder.set_client_to_sentinel_username(username);
+    }
+    if let Some(password) = of_sentinels.and_then(RedisConnectionInfo::password) {
+        builder = builder.set_client_to_sentinel_password(password);
+    }
+    if let Some(username) = &clients.username {
+        builder = builder.set_client_to_redis_username(username);
+    }
+    if let Some(password) = &clients.password {
+        builder = builder.set_client_to_redis_password(password);
+    }
+    // Who speaks TLS to the sentinels means it for the servers, too.
+    if config.urls.iter().any(|url| url.starts_with("rediss://")) {
+        builder = builder.set_client_to_redis_tls_mode(TlsMode::Secure);
+        if let Some(certificates) = clients.certificates() {
+            builder = builder
+                .set_client_to_redis_certificates(certificates.clone())
+                .set_client_to_sentinel_certificates(certificates);
+        }
+    }
+    let client = builder.build()?;
     let name = format!("the master {:?} of the sentinels", config.sentinel_master);
     Ok(Link::new(name, Finder::Sentinel(tokio::sync::Mutex::new(client))))
 }

@@ -282,6 +282,8 @@ pub struct Ring {
     pub last: Option<Seq>,
     /// Everything at or below this is in the store; what is above it may be only here ([`Bus::older`]).
     pub stored: Seq,
+    /// As long as it is the same, nothing at or below `stored` has come to the store that a page read earlier can miss.
+    pub version: u64,
     /// The newest messages, contiguous, oldest first, the last one being the head's.
     pub rows: Vec<Arc<Message>>,
 }

@@ -17,7 +17,7 @@ use moim_store::{MessageStore, PAGE_BYTES_MAX, PageRange};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::{metrics::Metrics, spawn::Spawner};
-use store_reads::StoreReads;
+use store_reads::{Seen, StoreReads};
 
 /// Rows asked of the ring at once.
 const RING_ROWS: usize = 256;
@@ -78,16 +78,15 @@ struct Walk {
     complete: bool,
     /// The head: nothing above it is looked for.
     head: Seq,
-    /// Everything at or below this is in the store, and does not change there.
-    stored: Seq,
+    seen: Seen,
 }
 
 impl Walk {
     fn new(ring: Ring) -> Self {
-        let Ring { head, last, stored, rows } = ring;
+        let Ring { head, last, stored, version, rows } = ring;
         let before = rows.first().map_or(last, |row| row.prev);
         let floor = floor_of(&rows, before, head.seq);
-        Self { rows, before, floor, complete: true, head: head.seq, stored }
+        Self { rows, before, floor, complete: true, head: head.seq, seen: Seen { stored, version } }
     }
 
     /// Where what is not in `rows` yet ends: everything older is below this.
@@ -171,7 +170,7 @@ impl Pages {
         if walk.before == Some(Seq::ZERO) {
             return false;
         }
-        let page = timeout_at(until, self.below(room, walk.below(), walk.stored)).await.ok().flatten();
+        let page = timeout_at(until, self.below(room, walk.below(), walk.seen)).await.ok().flatten();
         if walk.before.is_none() && page.as_ref().is_some_and(|page| page.is_empty()) {
             // Numbers began there with the past unknown, and there is none.
             walk.before = Some(Seq::ZERO);
@@ -184,9 +183,9 @@ impl Pages {
 
     /// The rows below a number: from the bus, where they may not be stored yet, else from the store. `None` when one of them
     /// cannot be asked.
-    async fn below(&self, room: &RoomId, below: Seq, stored: Seq) -> Option<Arc<Vec<Arc<Message>>>> {
-        if below <= stored.next() {
-            return self.store.below(room, below).await;
+    async fn below(&self, room: &RoomId, below: Seq, seen: Seen) -> Option<Arc<Vec<Arc<Message>>>> {
+        if below <= seen.stored.next() {
+            return self.store.below(room, below, seen).await;
         }
         let rows = match self.bus.older(room, below, RING_ROWS).await {
             Ok(rows) if rows.is_empty() => {
@@ -245,7 +244,7 @@ impl Pages {
         let reach = if walk.before.is_none() { walk.below() } else { walk.floor };
         if let Some(before) = before.filter(|before| *before <= reach && walk.before != Some(Seq::ZERO)) {
             // The ring has nothing of it, and what it covers need not be walked through.
-            let page = timeout_at(until, self.below(room, before, walk.stored)).await.ok().flatten();
+            let page = timeout_at(until, self.below(room, before, walk.seen)).await.ok().flatten();
             let Some(page) = page else { return (Vec::new(), false) };
             if !is_chain(&page) {
                 return (page[page.len().saturating_sub(limit)..].to_vec(), false);
@@ -276,7 +275,7 @@ impl Pages {
     ) -> (Vec<Arc<Message>>, bool) {
         let until = Instant::now() + PAGE_STORE_TIMEOUT;
         let mut rows = Vec::new();
-        if after < walk.floor && after < walk.stored {
+        if after < walk.floor && after < walk.seen.stored {
             // Not shared: its upper end is wherever the room stands when it is read.
             let page = timeout_at(until, self.store.once(room, PageRange::After(after), limit)).await;
             let Some(page) = page.ok().flatten() else { return (rows, false) };
@@ -287,7 +286,7 @@ impl Pages {
             rows = page;
         }
         let reached = rows.last().map_or(after, |row| row.seq);
-        if rows.len() < limit && (walk.stored..walk.floor).contains(&reached) {
+        if rows.len() < limit && (walk.seen.stored..walk.floor).contains(&reached) {
             self.lead_up_from(room, &mut walk, reached, limit - rows.len(), until).await;
             if rows.is_empty() && reached < walk.floor {
                 return (rows, false);

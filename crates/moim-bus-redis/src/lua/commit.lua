@@ -1,6 +1,6 @@
 -- The log's first entries are stored: trim, mark the rooms, say so. KEYS: generation, an absent key, log, mark, dead letters,
 -- then head and ring of each room, then answers of dead letters. ARGV: epoch, the last entry's id, idle ms, ring rows, channel,
--- the watermark's text, how many dead, log id and event of each, rooms, seq of each room.
+-- the watermark's text, how many dead, log id and event of each, rooms, lowest and highest seq of each room.
 -- DEL first: Redis at maxmemory refuses a script's first write, but not this one, nor what follows a write.
 local gen_open = is_open(KEYS[1], ARGV[1])
 if not gen_open then return 'stale' end
@@ -13,11 +13,15 @@ end
 local rooms = tonumber(ARGV[at])
 redis.call('XTRIM', KEYS[3], 'MINID', '=', number(tonumber(ARGV[2]) + 1))
 for i = 1, rooms do
-  local head_key, ring_key, seq = KEYS[4 + 2 * i], KEYS[5 + 2 * i], tonumber(ARGV[at + i])
+  local head_key, ring_key, seq = KEYS[4 + 2 * i], KEYS[5 + 2 * i], tonumber(ARGV[at + 2 * i])
   local head = redis.call('HMGET', head_key, 'seq', 'stored')
   if head[1] then
     local top, stored = tonumber(head[1]), math.max(tonumber(head[2]), seq)
     redis.call('HSET', head_key, 'stored', number(stored))
+    -- A row that came late, below what was stored: pages of the store that were read before miss it.
+    if tonumber(ARGV[at + 2 * i - 1]) <= tonumber(head[2]) then
+      redis.call('HSET', head_key, 'version', number(now_micros()))
+    end
     local from = math.min(top - tonumber(ARGV[4]) + 1, stored + 1)
     if from > 1 then redis.call('XTRIM', ring_key, 'MINID', '~', number(from)) end
     if stored >= top then
@@ -27,6 +31,10 @@ for i = 1, rooms do
   end
 end
 for i = 6 + 2 * rooms, #KEYS do redis.call('DEL', KEYS[i]) end
-redis.call('HSET', KEYS[4], 'epoch', ARGV[1], 'id', ARGV[2], 'text', ARGV[6])
+-- A holder that has lost its lease may come late: what is stored stays stored.
+local told = redis.call('HMGET', KEYS[4], 'epoch', 'id')
+if told[1] ~= ARGV[1] or tonumber(told[2] or '0') < tonumber(ARGV[2]) then
+  redis.call('HSET', KEYS[4], 'epoch', ARGV[1], 'id', ARGV[2], 'text', ARGV[6])
+end
 redis.call('PUBLISH', ARGV[5], 'W' .. ARGV[6])
 return 'ok'

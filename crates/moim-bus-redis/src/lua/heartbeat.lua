@@ -9,7 +9,7 @@ else
   if redis.call('EXISTS', KEYS[3]) == 0 then redis.call('SET', KEYS[3], ARGV[3]) end
 end
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', number(now - 60000))
-local memory = redis.call('INFO', 'memory')
+local memory = info('memory')
 local reply = {
   number(now * 1000), replication_id(), redis.call('GET', KEYS[3]) or '',
   string.match(memory, 'used_memory:(%d+)') or '0', string.match(memory, 'maxmemory:(%d+)') or '0',

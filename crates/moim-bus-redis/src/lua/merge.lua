@@ -22,7 +22,8 @@ for i = 5, #KEYS do
     lid = math.max(lid + 1, now_micros())
     head.seq, head.last, head.time = tonumber(seq), seq, math.max(head.time, tonumber(time))
     redis.call('XADD', KEYS[3], seq .. '-0', 'm', event)
-    redis.call('HSET', KEYS[2], 'seq', seq, 'epoch', epoch, 'stored', number(head.stored), 'time', number(head.time), 'last', seq)
+    redis.call('HSET', KEYS[2], 'seq', seq, 'epoch', epoch, 'stored', number(head.stored), 'time', number(head.time), 'last', seq,
+      'version', number(now_micros()))
     if ARGV[2] == '1' then redis.call('XADD', KEYS[4], number(lid) .. '-0', 'r', KEYS[2], 'm', event) end
     redis.call('HSET', KEYS[1], 'lid', number(lid))
     redis.call('SET', KEYS[i], number(lid) .. ' ' .. seq .. ' ' .. epoch .. ' ' .. time .. ' ' .. hash .. ' ' .. prev .. ' ' .. id, 'PX', kept)

@@ -3,6 +3,8 @@
 -- Answers {state, epoch, ms since it began, first, newest log id}.
 local gen = redis.call('HMGET', KEYS[1], 'replid', 'epoch', 'state', 'since', 'first', 'lid')
 local replid, now = replication_id(), now_micros()
+-- A loss of its data could not be noticed: nothing is promised on such a Redis.
+if replid == 'hidden' then return { 'hidden', '', '0', '0', '0' } end
 if gen[2] and gen[1] == replid then
   return { gen[3], gen[2], number((now - tonumber(gen[4])) / 1000), gen[5], gen[6] or '0' }
 end

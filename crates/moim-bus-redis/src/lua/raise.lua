@@ -5,7 +5,8 @@ if state ~= 'merging' then return state end
 local read = redis.call('HMGET', KEYS[2], 'seq', 'time')
 if read[1] and tonumber(read[1]) >= tonumber(ARGV[2]) then return state end
 local time = math.max(tonumber(read[2] or '0'), tonumber(ARGV[4]))
-redis.call('HSET', KEYS[2], 'seq', ARGV[2], 'epoch', ARGV[3], 'stored', ARGV[2], 'last', ARGV[2], 'time', number(time))
+redis.call('HSET', KEYS[2], 'seq', ARGV[2], 'epoch', ARGV[3], 'stored', ARGV[2], 'last', ARGV[2], 'time', number(time),
+  'version', number(now_micros()))
 redis.call('DEL', KEYS[3])
 redis.call('PEXPIRE', KEYS[2], ARGV[5])
 return state

@@ -1,16 +1,16 @@
 -- The head and the newest rows, or those below a number. KEYS: generation, head, ring. ARGV: epoch, rows, bytes, below ('+': the newest).
--- Answers {'stale'}, {'init', now} or {'ok', seq, epoch, last, stored, row...}, newest row first.
+-- Answers {'stale'}, {'init', now} or {'ok', seq, epoch, last, stored, version, row...}, newest row first.
 if not is_open(KEYS[1], ARGV[1]) then return { 'stale' } end
-local head = redis.call('HMGET', KEYS[2], 'seq', 'epoch', 'last', 'stored')
+local head = redis.call('HMGET', KEYS[2], 'seq', 'epoch', 'last', 'stored', 'version')
 if not head[1] then return { 'init', number(now_micros()) } end
-local reply, bytes, from = { 'ok', head[1], head[2], head[3], head[4] }, 0, ARGV[4]
+local reply, bytes, from = { 'ok', head[1], head[2], head[3], head[4], head[5] }, 0, ARGV[4]
 local left, most = tonumber(ARGV[2]), tonumber(ARGV[3])
 while left > 0 do
   -- In steps, so that large messages are not all read for the few that fit.
   local step = redis.call('XREVRANGE', KEYS[3], from, '-', 'COUNT', math.min(left, 16))
   for _, row in ipairs(step) do
     bytes = bytes + #row[2][2]
-    if bytes > most and #reply > 5 then return reply end
+    if bytes > most and #reply > 6 then return reply end
     reply[#reply + 1] = row[2][2]
     from = '(' .. row[1]
   end

@@ -16,7 +16,7 @@ for i = 4, #KEYS do
   redis.call('SET', KEYS[i], ARGV[at], 'PX', ARGV[at + 1], 'NX')
   at = at + 2
 end
-redis.call('HSET', KEYS[2], 'seq', ARGV[4], 'epoch', ARGV[5], 'stored', ARGV[4], 'time', ARGV[7], 'last', ARGV[6])
+redis.call('HSET', KEYS[2], 'seq', ARGV[4], 'epoch', ARGV[5], 'stored', ARGV[4], 'time', ARGV[7], 'last', ARGV[6], 'version', number(now_micros()))
 redis.call('PEXPIRE', KEYS[2], ARGV[8])
 redis.call('PEXPIRE', KEYS[3], ARGV[8])
 return 'ok'

@@ -278,6 +278,8 @@ impl RoomLog {
             head: Position { epoch: self.committed_epoch.clone(), seq: self.committed },
             last: self.committed_last,
             stored: self.committed,
+            // Rows are stored in their order.
+            version: 0,
             rows: self.ring.iter().skip(skip).cloned().collect(),
         }
     }

@@ -3,7 +3,7 @@
 
 use std::sync::{
     Mutex,
-    atomic::{AtomicUsize, Ordering},
+    atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 
 use futures_util::{
@@ -47,6 +47,7 @@ struct FakeBus {
     /// What is below the ring and not in the store.
     unstored: Vec<Arc<Message>>,
     takes: Duration,
+    version: Arc<AtomicU64>,
     is_away: bool,
     /// The ring is read, and then the bus is cut off.
     is_cut_off_midway: bool,
@@ -86,6 +87,7 @@ impl Bus for FakeBus {
                     Some(row) => Seq(row.seq.0 - 1),
                     None => last.map_or(Seq::ZERO, |row| row.seq),
                 },
+                version: self.version.load(Ordering::Relaxed),
                 rows: self.ring.clone(),
             })
         }
@@ -161,7 +163,12 @@ impl MessageStore for SlowStore {
                 return Err(StoreError::Unavailable("away".into()));
             }
             let rows = self.rows.lock().unwrap();
-            let newest = |rows: Vec<Arc<Message>>| rows[rows.len().saturating_sub(limit)..].to_vec();
+            let newest = |rows: Vec<Arc<Message>>| {
+                let newest_first = rows.into_iter().rev().take(limit).map(Ok::<_, StoreError>);
+                let mut page: Vec<_> = moim_store::within_page_bytes(newest_first).flatten().collect();
+                page.reverse();
+                page
+            };
             Ok(match range {
                 PageRange::Newest => newest(rows.clone()),
                 PageRange::Before(seq) => newest(rows.iter().filter(|row| row.seq < seq).cloned().collect()),
@@ -212,17 +219,65 @@ const SECOND: Duration = Duration::from_secs(1);
 async fn all_who_ask_for_the_same_page_at_once_share_one_read_whatever_their_limit() {
     let store = SlowStore::of(rows(1..=900), SECOND);
     let tried = pages(ring(901..=1000), &store);
-    let (room, before) = (room(), PageWanted::Before(Some(Seq(500))));
+    let (room, before) = (room(), PageWanted::Before(Some(Seq(501))));
     let limits = [1, 20, 50, 100];
     let asked = (0..1000).map(|n| tried.pages.page(&room, before, limits[n % 4]));
     let answers = join_all(asked).await;
     for (n, answer) in answers.into_iter().enumerate() {
         let page = answer.unwrap();
         assert!(page.complete);
-        assert_eq!(seqs(&page.rows), (500 - limits[n % 4] as u64..500).collect::<Vec<_>>());
+        assert_eq!(seqs(&page.rows), (501 - limits[n % 4] as u64..501).collect::<Vec<_>>());
     }
     assert_eq!(store.reads(), 1);
     assert_eq!((tried.metrics.store_reads.get(), tried.metrics.pages_coalesced.get()), (1, 999));
+    // Whoever comes later, to another place on the same page, too.
+    let later = tried.pages.page(&room, PageWanted::Before(Some(Seq(470))), 30).await.unwrap();
+    assert_eq!((seqs(&later.rows), later.complete), ((440..470).collect(), true));
+    assert_eq!(store.reads(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn pages_over_the_ends_of_kept_ones_are_whole() {
+    let store = SlowStore::of(rows(1..=900), SECOND);
+    let tried = pages(ring(901..=1000), &store);
+    for end in (2..=901).rev().step_by(7).chain([101, 100, 2, 1]) {
+        let page = tried.pages.page(&room(), PageWanted::Before(Some(Seq(end))), 60).await.unwrap();
+        let first = end.saturating_sub(60).max(1);
+        assert_eq!((seqs(&page.rows), page.complete), ((first..end).collect(), true), "before {end}");
+    }
+    assert_eq!(store.reads(), 9, "each hundred once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_that_comes_to_the_store_late_is_not_missed_by_those_who_ask_then() {
+    let mut had: Vec<_> = rows(1..=900);
+    let late = had.remove(449);
+    let store = SlowStore::of(had, SECOND);
+    let bus = ring(901..=1000);
+    let version = bus.version.clone();
+    let tried = pages(bus, &store);
+    let before = PageWanted::Before(Some(Seq(460)));
+    let page = tried.pages.page(&room(), before, 20).await.unwrap();
+    assert!(!page.complete && !seqs(&page.rows).contains(&450), "{page:?}");
+    store.rows.lock().unwrap().insert(449, late);
+    version.store(1, Ordering::Relaxed);
+    let page = tried.pages.page(&room(), before, 20).await.unwrap();
+    assert_eq!((seqs(&page.rows), page.complete), ((440..460).collect(), true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_kept_is_bounded_in_bytes_and_a_large_page_is_cut_but_never_empty() {
+    let large = |seq: u64| {
+        let row = row(seq, Some(seq - 1), "e");
+        Arc::new(Message { content: "x".repeat(1 << 20).into(), ..(*row).clone() })
+    };
+    let store = SlowStore::of((1..=300).map(large).collect(), Duration::ZERO);
+    let tried = pages(ring(301..=302), &store);
+    for end in (2..=301).rev() {
+        let page = tried.pages.page(&room(), PageWanted::Before(Some(Seq(end))), 1).await.unwrap();
+        assert_eq!((seqs(&page.rows), page.complete), (vec![end - 1], true), "before {end}");
+        assert!(tried.pages.store.kept_bytes() <= store_reads::PAGES_KEPT_BYTES_MAX);
+    }
 }
 
 #[tokio::test(start_paused = true)]
