@@ -17,7 +17,7 @@ pub struct RedisConfig {
     pub username: String,
     /// The password, for servers whose URL has none.
     pub password: String,
-    /// A file of certificates (PEM) that sign the servers', beside the system's.
+    /// A file of certificates (PEM) that sign the servers', instead of the system's.
     pub tls_ca: String,
     /// In front of every key and channel, so that several clusters can share a Redis.
     pub key_prefix: String,

@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures_util::{StreamExt, stream};
-use moim_protocol::{Epoch, NodeId};
+use moim_protocol::{Epoch, NodeId, Timestamp};
 use tokio::{
     sync::mpsc,
     task::JoinSet,
@@ -109,6 +109,7 @@ async fn beat(inner: Arc<Inner>, site: Arc<Site>) {
         }
         nodes::beat(&inner, &site).await;
         bury(&inner, &site).await;
+        inner.forget_old(&site);
         let worst = inner.sites().iter().map(|site| site.relay.deaf_for()).max().unwrap_or_default();
         inner.metrics.probe_age_ms.set(i64::try_from(worst.as_millis()).unwrap_or(i64::MAX));
         let open = inner.partitions.iter().filter(|partition| partition.is_open()).count();
@@ -174,6 +175,15 @@ async fn tell_presence(inner: Arc<Inner>) {
 }
 
 impl Inner {
+    fn forget_old(&self, site: &Site) {
+        let kept_micros = self.config.redis.room_idle_seconds.saturating_mul(1_000_000);
+        let before = Timestamp { micros: site.beat.now().micros.saturating_sub(kept_micros) };
+        let before = (!self.config.has_store).then_some(before);
+        for partition in &self.partitions {
+            partition.forget_old(Instant::now(), before);
+        }
+    }
+
     /// Tells every room's news.
     pub(crate) async fn tell_news(&self) {
         loop {

@@ -194,10 +194,11 @@ impl Inner {
         self.site_of(partition).map_or_else(own, |site| site.beat.now())
     }
 
-    /// Why a partition takes nothing, as far as it is known.
+    /// Why a partition has taken nothing, as far as it is known.
     pub(crate) fn why_closed(&self, partition: &Partition) -> String {
         match self.map.link_of(partition.id) {
             None => "the cluster has not said where the room is".into(),
+            Some(link) if partition.is_open() => format!("{} answers too slowly", link.name),
             Some(link) => match link.trouble() {
                 Some(trouble) => format!("{}: {trouble}", link.name),
                 None => format!("{} is not ready", link.name),
@@ -319,6 +320,7 @@ impl Inner {
     pub(crate) async fn subscribe(&self, room: &RoomId) -> Result<(), BusError> {
         let unavailable = |why: &str| BusError::Unavailable(why.into());
         let is_new = locked(&self.rooms).insert(room.clone());
+        self.partition_of(room).open_room(room);
         let Some(site) = self.site_of(self.keys.partition_of(room)) else {
             self.give_up(room, is_new);
             return Err(unavailable("the cluster has not said where the room is"));

@@ -199,7 +199,7 @@ impl Link {
     }
 
     /// Told once, and not at each of many calls.
-    fn refused(&self, why: &str) {
+    pub(crate) fn refused(&self, why: &str) {
         let mut trouble = locked(&self.trouble);
         if trouble.as_deref() != Some(why) {
             tracing::error!(redis = %self.name, why, "redis refuses a call");

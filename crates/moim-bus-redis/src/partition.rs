@@ -12,7 +12,7 @@ use std::{
 };
 
 use moim_bus::{BusError, Receipt};
-use moim_protocol::{AckLevel, Epoch, Message, RoomId, Seq};
+use moim_protocol::{AckLevel, Epoch, Message, RoomId, Seq, Timestamp};
 use tokio::sync::{Notify, oneshot, watch};
 
 use crate::{
@@ -72,7 +72,7 @@ struct State {
 pub(crate) struct HandIn {
     pub(crate) rows: Vec<Arc<Message>>,
     pub(crate) recent: Vec<Recent>,
-    pub(crate) highest: Vec<(RoomId, Seq, Epoch, moim_protocol::Timestamp)>,
+    pub(crate) highest: Vec<(RoomId, Seq, Epoch, Timestamp)>,
 }
 
 /// One partition. Shared by its `Arc`.
@@ -215,6 +215,11 @@ impl Partition {
         self.enter(&mut state, Phase::Open(epoch.clone()));
     }
 
+    /// All that this node keeps is stored. Who waits for that is not told: a row may be a dead letter.
+    pub(crate) fn all_is_stored(&self) {
+        self.lock().tail.stored(LogId::MAX);
+    }
+
     /// Keeps a row that was published, relayed, filled or read for the store. `false`: it is of another generation than
     /// this node is in, so it must not be shown.
     pub(crate) fn keep(&self, epoch: &Epoch, row: &Arc<Message>, keys: &Keys) -> bool {
@@ -311,6 +316,20 @@ impl Partition {
         }
     }
 
+    /// Forgets what need not be kept any longer. `unstored_before`: where nothing is ever stored, rows from before that time.
+    pub(crate) fn forget_old(&self, now: Instant, unstored_before: Option<Timestamp>) {
+        let mut state = self.lock();
+        state.tail.forget_recent(now);
+        if let Some(before) = unstored_before {
+            state.tail.forget_rows(before);
+        }
+    }
+
+    /// Somebody on this node enters the room.
+    pub(crate) fn open_room(&self, room: &RoomId) {
+        self.lock().tail.open_room(room);
+    }
+
     /// Nobody on this node is in the room.
     pub(crate) fn forget_room(&self, room: &RoomId) {
         self.lock().tail.forget_room(room);
@@ -355,3 +374,6 @@ pub(crate) fn reply(answer: Answer, result: Result<Receipt, BusError>) {
     // A sender that went away needs no answer.
     drop(answer.send(result));
 }
+
+#[cfg(test)]
+mod tests;

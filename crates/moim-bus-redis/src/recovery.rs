@@ -85,13 +85,17 @@ async fn step(inner: &Inner, site: &Site, partition: &Arc<Partition>) -> Result<
     let channel = names.partition_channel(id);
     let marker = format!("{:016x}", inner.random());
     let args = Args::new().with(marker).with(&channel);
-    let words: Vec<String> = site.link.call(&inner.scripts.open, &keys, args).await?;
-    let [state, epoch, since_ms, first, top] = &words[..] else {
+    let with_log: Vec<_> = keys.iter().cloned().chain([names.log(id)]).collect();
+    let words: Vec<String> = site.link.call(&inner.scripts.open, &with_log, args).await?;
+    let [state, epoch, since_ms, first, top, is_empty] = &words[..] else {
         return Err(CallError::Refused(format!("open answered {words:?}")));
     };
     let epoch = Epoch::trusted(epoch.as_str());
     match state.as_str() {
-        "open" => open(inner, site, partition, &epoch, first == "1", top.parse().unwrap_or_default()).await,
+        "open" => {
+            let log = Log { top: top.parse().unwrap_or_default(), is_empty: is_empty == "1" };
+            open(inner, site, partition, &epoch, first == "1", log).await
+        }
         "recovering" => {
             partition.recovering(&epoch);
             if !partition.is_quiet(&epoch) {
@@ -114,9 +118,18 @@ async fn step(inner: &Inner, site: &Site, partition: &Arc<Partition>) -> Result<
             merge(inner, site, partition, &epoch, &keys).await?;
             Ok(Step::Again)
         }
-        "hidden" => Err(CallError::Refused(nodes::HIDDEN.into())),
+        "hidden" => {
+            site.link.refused(nodes::HIDDEN);
+            Err(CallError::Refused(nodes::HIDDEN.into()))
+        }
         other => Err(CallError::Refused(format!("a generation in state {other:?}: a newer node's?"))),
     }
+}
+
+/// An open generation's log, as it was a moment ago.
+struct Log {
+    top: u64,
+    is_empty: bool,
 }
 
 async fn open(
@@ -125,7 +138,7 @@ async fn open(
     partition: &Arc<Partition>,
     epoch: &Epoch,
     is_first: bool,
-    top: u64,
+    log: Log,
 ) -> Result<Step, CallError> {
     if partition.is_in(epoch) {
         return Ok(Step::Done);
@@ -134,14 +147,22 @@ async fn open(
     if !site.beat.is_known() {
         return Ok(Step::Again);
     }
-    let mut top = top;
-    if !partition.has_handed_in(epoch) && !partition.knows_nothing() {
+    let mut late_top = 0;
+    if !partition.has_handed_in(epoch) {
         partition.recovering(epoch);
+        // The answer of one that is under way may be the first thing this node knows.
         if !partition.has_no_calls() {
             return Ok(Step::Again);
         }
-        top = top.max(hand_in_late(inner, site, partition, epoch).await?);
+        if !partition.knows_nothing() {
+            late_top = hand_in_late(inner, site, partition, epoch).await?;
+        }
     }
+    // What is handed in is in the log until it is stored. That it was may have been said in a generation that is gone.
+    if log.is_empty && late_top == 0 && inner.config.has_store {
+        partition.all_is_stored();
+    }
+    let top = log.top.max(late_top);
     partition.open(epoch, top, is_first);
     tracing::debug!(partition = partition.id, %epoch, is_first, "a generation is open");
     inner.opened(partition);

@@ -19,6 +19,9 @@ pub(crate) const RECENT_KEPT: Duration = Duration::from_secs(60);
 /// data could become a second message.
 pub(crate) const RECENT_MAX: usize = 16_384;
 
+/// Entries whose memory a table keeps when it is empty.
+const MEMORY_KEPT: usize = 64;
+
 /// An entry's place in a partition's log: microseconds, rising.
 pub(crate) type LogId = u64;
 
@@ -49,8 +52,8 @@ pub(crate) struct Tail {
     bytes_max: usize,
     rows: BTreeMap<(LogId, RoomId, Seq), Arc<Message>>,
     recent: VecDeque<(Instant, Recent)>,
-    /// The highest number seen in each room, while the room is of interest here.
-    highest: HashMap<RoomId, (Seq, Epoch, Timestamp)>,
+    /// The highest number seen in each room that is open here.
+    highest: HashMap<RoomId, Option<(Seq, Epoch, Timestamp)>>,
     /// Rows dropped for want of space.
     pub(crate) unprotected: u64,
 }
@@ -95,17 +98,38 @@ impl Tail {
         };
         self.recent.push_back((now, recent));
         self.forget_recent(now);
-        let highest = self.highest.entry(row.room.clone()).or_insert((row.seq, row.epoch.clone(), row.time));
-        if row.seq > highest.0 {
-            *highest = (row.seq, row.epoch.clone(), row.time);
+        if let Some(highest) = self.highest.get_mut(&row.room)
+            && highest.as_ref().is_none_or(|(seq, ..)| row.seq > *seq)
+        {
+            *highest = Some((row.seq, row.epoch.clone(), row.time));
         }
     }
 
-    fn forget_recent(&mut self, now: Instant) {
+    /// Forgets sends that are too old to be tried again, with the memory they took.
+    pub(crate) fn forget_recent(&mut self, now: Instant) {
         let too_old = |(seen, _): &(Instant, Recent)| now.duration_since(*seen) > RECENT_KEPT;
         while self.recent.len() > RECENT_MAX || self.recent.front().is_some_and(too_old) {
             self.recent.pop_front();
         }
+        if self.recent.capacity() > 4 * self.recent.len().max(MEMORY_KEPT) {
+            self.recent.shrink_to(2 * self.recent.len());
+        }
+    }
+
+    /// Forgets rows from before a time: where nothing is ever stored they are protected as long as Redis keeps them.
+    pub(crate) fn forget_rows(&mut self, before: Timestamp) {
+        while let Some(entry) = self.rows.first_entry() {
+            if entry.get().time >= before {
+                return;
+            }
+            let row = entry.remove();
+            self.bytes.0.fetch_sub(row.weight_bytes(), Ordering::Relaxed);
+        }
+    }
+
+    /// Somebody on this node enters the room.
+    pub(crate) fn open_room(&mut self, room: &RoomId) {
+        self.highest.entry(room.clone()).or_default();
     }
 
     /// The log up to this id is stored.
@@ -128,6 +152,9 @@ impl Tail {
     /// Nobody on this node is in the room.
     pub(crate) fn forget_room(&mut self, room: &RoomId) {
         self.highest.remove(room);
+        if self.highest.capacity() > 4 * self.highest.len().max(MEMORY_KEPT) {
+            self.highest.shrink_to(2 * self.highest.len());
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -136,7 +163,7 @@ impl Tail {
 
     pub(crate) fn knows_nothing(&mut self, now: Instant) -> bool {
         self.forget_recent(now);
-        self.rows.is_empty() && self.recent.is_empty() && self.highest.is_empty()
+        self.rows.is_empty() && self.recent.is_empty() && self.highest.values().all(Option::is_none)
     }
 
     pub(crate) fn rows(&self) -> Vec<Arc<Message>> {
@@ -149,12 +176,12 @@ impl Tail {
     }
 
     pub(crate) fn highest(&self) -> Vec<(RoomId, Seq, Epoch, Timestamp)> {
-        let all = self.highest.iter();
+        let all = self.highest.iter().filter_map(|(room, highest)| Some((room, highest.as_ref()?)));
         all.map(|(room, (seq, epoch, time))| (room.clone(), *seq, epoch.clone(), *time)).collect()
     }
 
     pub(crate) fn highest_of(&self, room: &RoomId) -> Option<Seq> {
-        self.highest.get(room).map(|(seq, _, _)| *seq)
+        self.highest.get(room)?.as_ref().map(|(seq, ..)| *seq)
     }
 }
 
@@ -196,6 +223,7 @@ mod tests {
     fn rows_stay_until_they_are_stored() {
         let mut tail = tail(usize::MAX);
         let now = Instant::now();
+        tail.open_room(&RoomId::trusted("r"));
         for seq in 1..=4 {
             tail.add(now, seq * 10, &row(seq, "x"), || seq.to_string());
             tail.add(now, seq * 10, &row(seq, "x"), || seq.to_string());
@@ -210,6 +238,37 @@ mod tests {
         assert!(tail.is_empty());
         assert_eq!(tail.bytes.held(), 0);
         assert_eq!(tail.highest_of(&RoomId::trusted("r")), Some(Seq(4)));
+    }
+
+    #[test]
+    fn the_highest_number_is_kept_of_rooms_that_are_open_here() {
+        let (mut tail, room) = (tail(usize::MAX), RoomId::trusted("r"));
+        tail.add(Instant::now(), 1, &row(1, "x"), String::new);
+        assert_eq!((tail.highest_of(&room), tail.highest().len()), (None, 0));
+        tail.open_room(&room);
+        assert!(tail.highest().is_empty());
+        tail.add(Instant::now(), 2, &row(2, "x"), String::new);
+        tail.open_room(&room);
+        assert_eq!((tail.highest_of(&room), tail.highest().len()), (Some(Seq(2)), 1));
+        tail.forget_room(&room);
+        tail.add(Instant::now(), 3, &row(3, "x"), String::new);
+        assert!(tail.highest().is_empty(), "a writer sees rows of rooms that nobody here is in");
+    }
+
+    #[test]
+    fn memory_returns() {
+        let (mut tail, now) = (tail(usize::MAX), Instant::now());
+        for seq in 1..=10_000 {
+            tail.open_room(&RoomId::trusted(seq.to_string()));
+            tail.add(now, seq, &row(seq, "x"), || seq.to_string());
+        }
+        tail.forget_rows(Timestamp { micros: 9_000 });
+        assert_eq!(seqs(&tail)[0], 9_000);
+        tail.forget_rows(Timestamp { micros: 10_001 });
+        assert_eq!((tail.rows.len(), tail.bytes.held()), (0, 0));
+        tail.forget_recent(now + RECENT_KEPT * 2);
+        (1..=10_000).for_each(|seq: u64| tail.forget_room(&RoomId::trusted(seq.to_string())));
+        assert!(tail.recent.capacity() <= 4 * MEMORY_KEPT && tail.highest.capacity() <= 4 * MEMORY_KEPT);
     }
 
     #[test]

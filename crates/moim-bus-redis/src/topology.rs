@@ -10,6 +10,7 @@ use redis::{
     Client, IntoConnectionInfo, RedisConnectionInfo, RedisError, TlsCertificates, TlsMode, Value,
     sentinel::{SentinelClientBuilder, SentinelServerType},
 };
+use rustls::pki_types::{CertificateDer, pem::PemObject};
 
 use crate::{
     config::{RedisConfig, Topology},
@@ -50,13 +51,19 @@ pub enum MapError {
     /// The file of certificates cannot be read.
     #[error("redis.tls_ca = {0:?} cannot be read: {1}")]
     Certificates(String, #[source] std::io::Error),
+    /// It was read and holds none.
+    #[error("redis.tls_ca = {0:?} must hold certificates in PEM: {1}")]
+    NoCertificates(String, String),
 }
 
 impl Clients {
     fn new(config: &RedisConfig) -> Result<Self, MapError> {
         let some = |text: &String| (!text.is_empty()).then(|| text.clone());
-        let read = |path: String| std::fs::read(&path).map_err(|error| MapError::Certificates(path, error));
-        let root_cert = some(&config.tls_ca).map(read).transpose()?;
+        let root_cert = some(&config.tls_ca).map(certificates).transpose()?;
+        if config.urls.iter().any(|url| url.starts_with("rediss://")) {
+            // The library takes whichever there is, and panics where there is none. Somebody may have chosen already.
+            drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+        }
         let (username, password) = (some(&config.username), some(&config.password));
         Ok(Self { username, password, root_cert, urls: config.urls.clone() })
     }
@@ -209,6 +216,25 @@ impl Map {
         }
         Err(failed)
     }
+}
+
+fn certificates(path: String) -> Result<Vec<u8>, MapError> {
+    let pem = match std::fs::read(&path) {
+        Ok(pem) => pem,
+        Err(error) => return Err(MapError::Certificates(path, error)),
+    };
+    let mut roots = rustls::RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        let added = certificate.map_err(|error| error.to_string());
+        let added = added.and_then(|certificate| roots.add(certificate).map_err(|error| error.to_string()));
+        if let Err(why) = added {
+            return Err(MapError::NoCertificates(path, why));
+        }
+    }
+    if roots.is_empty() {
+        return Err(MapError::NoCertificates(path, "there is none in it".into()));
+    }
+    Ok(pem)
 }
 
 /// Ranges and their masters, from an array of `[from, to, [host, port, ...], ...]`.

@@ -1,8 +1,19 @@
 //! The bus over real Redis: the suite every bus must pass, over one, several and a cluster; several nodes; lost data.
 //! Not here: the cases of the suite (`moim-bus`), faults under load with real gateways (the drill).
 
+mod acl;
+mod deaf;
+mod failover;
+mod late;
+mod moved_slot;
 mod nodes;
+mod own;
+mod peer;
+mod pressure;
+mod proxy;
+mod sentinel;
 mod servers;
+mod tls;
 
 use std::sync::{
     Arc,

@@ -1,19 +1,20 @@
 //! Several nodes and one Redis: one log for all of them, and nothing lost when Redis loses everything.
 //! Not here: what one node promises (the suite).
 
-use std::{collections::BTreeSet, process::Stdio, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use moim_bus::{
     WriteAhead,
     conformance::{Node, Rows, draft, draft_as, room},
 };
 use moim_bus_redis::{RedisBusConfig, Topology};
-use tokio::{
-    net::TcpStream,
-    time::{sleep, timeout},
-};
+use tokio::time::{sleep, timeout};
 
-use super::{config, node, servers, unused};
+use super::{
+    config, node,
+    own::{OwnRedis, until},
+    servers, unused,
+};
 
 /// With a writer that has the gateway's patience: a generation may end under a commit.
 async fn start(rows: &Arc<Rows>, config: RedisBusConfig) -> Node {
@@ -47,40 +48,6 @@ async fn cluster(rows: &Arc<Rows>, urls: &[String], nodes: usize) -> Vec<Node> {
     all
 }
 
-/// A Redis of its own, which dies with the test.
-struct OwnRedis {
-    _server: tokio::process::Child,
-    _folder: tempfile::TempDir,
-    url: String,
-}
-
-impl OwnRedis {
-    async fn start() -> Self {
-        let program = servers("MOIM_TEST_REDIS_SERVER").remove(0);
-        let folder = tempfile::tempdir().expect("a folder");
-        let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = free.local_addr().expect("its port").port();
-        drop(free);
-        let server = tokio::process::Command::new(program)
-            .args(["--port", &port.to_string(), "--save", "", "--appendonly", "no", "--bind", "127.0.0.1"])
-            .current_dir(folder.path())
-            .stdout(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("redis-server");
-        while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
-            sleep(Duration::from_millis(10)).await;
-        }
-        Self { _server: server, _folder: folder, url: format!("redis://127.0.0.1:{port}") }
-    }
-
-    async fn lose_everything(&self) {
-        let client = redis::Client::open(self.url.as_str()).expect("its address");
-        let mut connection = client.get_multiplexed_async_connection().await.expect("a connection");
-        redis::cmd("FLUSHALL").exec_async(&mut connection).await.expect("flushall");
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_one_node_acknowledged_every_node_shows() {
     let rows = Rows::new();
@@ -109,7 +76,7 @@ async fn a_message_tried_on_three_nodes_is_one_message() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_when_redis_loses_everything() {
     let (rows, redis) = (Rows::new(), OwnRedis::start().await);
-    let nodes = cluster(&rows, std::slice::from_ref(&redis.url), 2).await;
+    let nodes = cluster(&rows, &[redis.url()], 2).await;
     let room = room("lost");
     // Nothing is stored until later: only Redis and the nodes have it.
     rows.set_stuck(true);
@@ -135,4 +102,38 @@ async fn nothing_acknowledged_is_lost_when_redis_loses_everything() {
     }
     let stored: Vec<_> = rows.of(&room).iter().map(|row| row.content.to_string()).collect();
     assert_eq!(stored, said);
+}
+
+/// Its message is stored, and its room is back in Redis with others that are not: no seed brings the answers then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stored_message_that_is_sent_again_after_a_loss_is_the_same() {
+    let (rows, redis, room) = (Rows::new(), OwnRedis::start().await, room("again"));
+    let nodes = cluster(&rows, &[redis.url()], 2).await;
+    let first = nodes[0].send(draft_as(&room, "kim", "c1", "one")).await;
+    until("it is stored", async || rows.has(&room, first.position.seq)).await;
+    // Nobody keeps it for Redis any more, only who sent it.
+    until("it is committed", async || redis.ask::<Vec<String>>("KEYS *:mark").await.len() == 1).await;
+    rows.set_stuck(true);
+    nodes[1].send(draft_as(&room, "kim", "c2", "two")).await;
+    redis.lose_everything().await;
+    nodes[1].send(draft_as(&room, "kim", "c3", "three")).await;
+    assert_eq!(nodes[0].send(draft_as(&room, "kim", "c1", "one")).await.position, first.position);
+    assert_eq!(nodes[0].contents(&room).await, ["one", "two", "three"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_of_a_generation_that_has_ended_is_refused() {
+    let (rows, redis, room) = (Rows::new(), OwnRedis::start().await, room("stale"));
+    let prefix = format!("n{:x}", unused());
+    let subject =
+        async |rows: Arc<Rows>| node(rows, config(vec![redis.url()], Topology::Single, &prefix)).await;
+    let mut subject = subject(rows.clone()).await;
+    let running = tokio::spawn(subject.driver);
+    subject.bus.publish(draft(&room, "one")).await.expect("publish");
+    let logs = std::mem::take(&mut subject.logs);
+    let reads = logs.iter().map(|log| Box::pin(log.read(9, usize::MAX)));
+    let (batch, at, _) = futures_util::future::select_all(reads).await;
+    redis.lose_everything().await;
+    logs[at].commit(&batch.expect("the message"), &[]).await.expect_err("what it counts on is gone");
+    running.abort();
 }

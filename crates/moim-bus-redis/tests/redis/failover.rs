@@ -1,0 +1,112 @@
+//! Another server, or what is left of one, behind the same address.
+//! Not here: sentinels (`sentinel`), slots of a cluster (`moved_slot`).
+
+use moim_bus::conformance::{Rows, room};
+use moim_bus_redis::Topology;
+use moim_protocol::Seq;
+
+use super::{
+    own::{OwnRedis, until},
+    peer::{Peer, Speaker, epochs, nothing_is_lost, nth_config, peers, talk},
+    proxy::{AtEnd, Proxy},
+    unused,
+};
+
+/// Apart from every number that one generation can use in a room.
+const JUMP: u64 = 1 << 32;
+
+/// A master, its replica, and the one address of both.
+async fn pair(at_end: AtEnd) -> (OwnRedis, OwnRedis, Proxy) {
+    let master = OwnRedis::start().await;
+    let replica = master.replica().await;
+    let proxy = Proxy::before(master.address(), at_end).await;
+    (master, replica, proxy)
+}
+
+/// The master dies, the replica takes its place.
+async fn fail_over(master: &mut OwnRedis, replica: &OwnRedis, proxy: &Proxy) {
+    proxy.hold();
+    master.kill().await;
+    replica.promote().await;
+    proxy.switch(replica.address());
+}
+
+async fn a_lagging_replica_takes_over(at_end: AtEnd) {
+    let rows = Rows::new();
+    let (mut master, replica, proxy) = pair(at_end).await;
+    let (peers, room) = (peers(&rows, &proxy.url(), 2).await, room("lag"));
+    for peer in &peers {
+        peer.join(&room).await;
+    }
+    let mut said = talk(&peers, &room, "a", 40).await;
+    replica.catches_up_with(&master).await;
+    replica.cut_off().await;
+    // Of what the replica does not know the first are stored, and nobody keeps them any more; the others are not.
+    said.extend(talk(&peers, &room, "b", 40).await);
+    until("all is stored", async || rows.of(&room).len() == said.len()).await;
+    rows.set_stuck(true);
+    said.extend(talk(&peers, &room, "c", 40).await);
+    fail_over(&mut master, &replica, &proxy).await;
+    said.extend(talk(&peers, &room, "d", 40).await);
+    if at_end == AtEnd::Keep {
+        assert!(proxy.kept() >= peers.len(), "no connection outlived its server, so this shows nothing");
+    }
+    let stored = nothing_is_lost(&rows, &peers, &room, &said).await;
+    assert_eq!(epochs(&stored), 2);
+    assert_eq!(
+        stored[120].seq,
+        Seq(stored[119].seq.0 + JUMP + 1),
+        "the new generation's numbers are far above"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lagging_replica_loses_nothing() {
+    a_lagging_replica_takes_over(AtEnd::Cut).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lagging_replica_behind_living_connections_loses_nothing() {
+    a_lagging_replica_takes_over(AtEnd::Keep).await;
+}
+
+/// Loss of Redis's data and of the publisher at once is not covered: the messages are gone, their numbers are not free.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn numbers_that_nobody_remembers_are_not_used_again() {
+    let (rows, prefix, room) = (Rows::new(), format!("p{:x}", unused()), room("gone"));
+    let (mut master, replica, proxy) = pair(AtEnd::Cut).await;
+    let urls = [proxy.url()];
+    let mut nodes = Vec::new();
+    for nth in 1..3 {
+        nodes.push(Peer::start(&rows, nth_config(&urls, Topology::Single, &prefix, nth)).await);
+    }
+    talk(&nodes[..1], &room, "a", 20).await;
+    replica.catches_up_with(&master).await;
+    replica.cut_off().await;
+    let gone = talk(&nodes[..1], &room, "b", 20).await;
+    drop(nodes.remove(0));
+    fail_over(&mut master, &replica, &proxy).await;
+    let next = nodes[0].say(&room, "c").await.position;
+    assert_eq!(next.seq, Seq(20 + JUMP + 1));
+    assert!(gone.iter().all(|(_, receipt)| receipt.position.epoch != next.epoch));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_replica_is_a_short_barrier() {
+    let (rows, master, room) = (Rows::new(), OwnRedis::start().await, room("first"));
+    let peers = peers(&rows, &master.url(), 2).await;
+    for peer in &peers {
+        peer.join(&room).await;
+    }
+    let speakers = [Speaker::start(&peers[0], &room, "a"), Speaker::start(&peers[1], &room, "b")];
+    speakers[0].goes_on(20).await;
+    let _replica = master.replica().await;
+    let mut said = Vec::new();
+    for speaker in speakers {
+        speaker.goes_on(20).await;
+        assert_eq!(speaker.errors(), 0, "it takes a moment longer, and that is all");
+        said.extend(speaker.stop().await);
+    }
+    let stored = nothing_is_lost(&rows, &peers, &room, &said).await;
+    assert_eq!(epochs(&stored), 2, "a replication id that changes is a new generation");
+}

@@ -1,0 +1,113 @@
+//! A node that comes back with messages which the others went on without.
+//! Not here: what a room makes of them (`moim-core`).
+
+use std::{collections::BTreeMap, time::Duration};
+
+use moim_bus::{
+    Bus,
+    conformance::{Rows, draft_as, room},
+};
+use moim_bus_redis::Topology;
+use tokio::time::timeout;
+
+use super::{
+    own::{OwnRedis, until},
+    peer::{Peer, all_is_stored, nth_config, talk},
+    proxy::{AtEnd, Proxy},
+    unused,
+};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_paused_node_knows_is_handed_in_late() {
+    let (rows, redis, room, prefix) =
+        (Rows::new(), OwnRedis::start().await, room("late"), format!("l{:x}", unused()));
+    let proxy = Proxy::before(redis.address(), AtEnd::Cut).await;
+    // The second does not drain and is not in the room, so only the first knows what it publishes.
+    let paused = Peer::start(&rows, nth_config(&[proxy.url()], Topology::Single, &prefix, 1)).await;
+    let other = Peer::start(&rows, nth_config(&[redis.url()], Topology::Single, &prefix, 2)).await;
+    let peers = [paused, other];
+    let old = talk(&peers[..1], &room, "a", 10).await;
+    proxy.hold();
+    redis.lose_everything().await;
+    // A client of the paused node tries again on the other, which waits for one lease and then goes on alone.
+    let (again, receipt) = &old[4];
+    let anew = peers[1].say(&room, again).await;
+    assert_ne!(anew.position, receipt.position);
+    peers[1].join(&room).await;
+    let new = talk(&peers[1..], &room, "b", 5).await;
+    proxy.release();
+    until("the rows are announced", async || peers[1].late().await.len() >= old.len() - 1).await;
+    // Those who drain come last: until now nothing was stored.
+    let writer = Peer::start(&rows, nth_config(&[redis.url()], Topology::Single, &prefix, 0)).await;
+    all_is_stored(&peers).await;
+    all_is_stored(&[writer]).await;
+    let late: Vec<_> = peers[1].late().await.iter().map(|row| row.content.to_string()).collect();
+    let want: Vec<_> = old.iter().map(|(text, _)| text.clone()).filter(|text| text != again).collect();
+    assert_eq!(late, want, "each once, but for the one that has another number by now");
+    let stored: BTreeMap<_, _> =
+        rows.of(&room).iter().map(|row| (row.seq, row.content.to_string())).collect();
+    let old = old.iter().filter(|(text, _)| text != again);
+    let all = old.chain(&new).map(|(text, receipt)| (receipt.position.seq, text.clone()));
+    let want: BTreeMap<_, _> = all.chain([(anew.position.seq, again.clone())]).collect();
+    assert_eq!(stored, want);
+}
+
+/// Its last mark was lost with the generation, and in the next one nothing comes that would bring another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_missed_that_all_is_stored_is_told_by_the_next_generation() {
+    let (rows, redis, room, prefix) =
+        (Rows::new(), OwnRedis::start().await, room("mark"), format!("k{:x}", unused()));
+    let proxy = Proxy::before(redis.address(), AtEnd::Cut).await;
+    let sender = Peer::start(&rows, nth_config(&[proxy.url()], Topology::Single, &prefix, 1)).await;
+    rows.set_stuck(true);
+    let _writer = Peer::start(&rows, nth_config(&[redis.url()], Topology::Single, &prefix, 0)).await;
+    let peers = [sender];
+    let said = talk(&peers, &room, "a", 10).await;
+    proxy.deafen();
+    proxy.hold();
+    rows.set_stuck(false);
+    let logs = async || {
+        let mut left = 0;
+        for key in redis.ask::<Vec<String>>("KEYS *:log").await {
+            left += redis.ask::<usize>(&format!("XLEN {key}")).await;
+        }
+        left
+    };
+    until("all is stored and committed", async || logs().await == 0).await;
+    // Nor can it be read any more.
+    for key in redis.ask::<Vec<String>>("KEYS *:mark").await {
+        let _: u64 = redis.ask(&format!("DEL {key}")).await;
+    }
+    let _replica = redis.replica().await;
+    proxy.release();
+    all_is_stored(&peers).await;
+    assert_eq!(rows.of(&room).len(), said.len());
+}
+
+/// What it alone knows keeps its place.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_slow_is_waited_for() {
+    let (rows, redis, room, prefix) =
+        (Rows::new(), OwnRedis::start().await, room("slow"), format!("w{:x}", unused()));
+    let proxy = Proxy::before(redis.address(), AtEnd::Cut).await;
+    let slow = Peer::start(&rows, nth_config(&[proxy.url()], Topology::Single, &prefix, 1)).await;
+    let other = Peer::start(&rows, nth_config(&[redis.url()], Topology::Single, &prefix, 2)).await;
+    let peers = [slow, other];
+    let mut said = talk(&peers[..1], &room, "a", 10).await;
+    proxy.hold();
+    redis.lose_everything().await;
+    let next = peers[1].bus.publish(draft_as(&room, "kim", "b", "b"));
+    // Far less than a lease, and far more than the other needs by itself.
+    let mut next = std::pin::pin!(timeout(Duration::from_secs(2), next));
+    assert!(next.as_mut().await.is_err(), "it did not wait for who may know more");
+    proxy.release();
+    said.push(("b".into(), peers[1].say(&room, "b").await));
+    for peer in &peers {
+        peer.join(&room).await;
+        let seen = peer.seen(&room).await;
+        let seen: Vec<_> = seen.iter().map(|row| (row.content.to_string(), row.seq)).collect();
+        let want: Vec<_> = said.iter().map(|(text, receipt)| (text.clone(), receipt.position.seq)).collect();
+        assert_eq!(seen, want);
+        assert!(peer.late().await.is_empty());
+    }
+}

@@ -1,0 +1,197 @@
+//! A TCP proxy between nodes and a Redis, which can do what networks and balancers do: hold everything, swallow what a server
+//! says, put another server behind living connections.
+//! Not here: what nodes make of it.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    task::JoinSet,
+};
+
+/// What becomes of a connection when the server behind it ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AtEnd {
+    /// It ends, too.
+    Cut,
+    /// It is kept for the next server, unless it listens to channels.
+    Keep,
+}
+
+struct State {
+    at_end: AtEnd,
+    /// The server, and whether nothing goes through.
+    server: watch::Sender<(SocketAddr, bool)>,
+    links: Mutex<Vec<Arc<Link>>>,
+}
+
+/// One connection through it.
+#[derive(Default)]
+struct Link {
+    listens: AtomicBool,
+    is_deaf: AtomicBool,
+    is_over: AtomicBool,
+    /// How many were behind it.
+    servers: AtomicUsize,
+}
+
+/// The proxy. Its connections end with it.
+pub(crate) struct Proxy {
+    address: SocketAddr,
+    state: Arc<State>,
+    _tasks: JoinSet<()>,
+}
+
+impl Proxy {
+    pub(crate) async fn before(server: SocketAddr, at_end: AtEnd) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("its address");
+        let state = State { at_end, server: watch::channel((server, false)).0, links: Mutex::default() };
+        let (state, mut tasks) = (Arc::new(state), JoinSet::new());
+        tasks.spawn(accept(listener, state.clone()));
+        Self { address, state, _tasks: tasks }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis://{}", self.address)
+    }
+
+    /// Nothing goes through, nothing ends.
+    pub(crate) fn hold(&self) {
+        self.state.server.send_modify(|(_, is_held)| *is_held = true);
+    }
+
+    pub(crate) fn release(&self) {
+        self.state.server.send_modify(|(_, is_held)| *is_held = false);
+    }
+
+    /// Another server is behind it.
+    pub(crate) fn switch(&self, server: SocketAddr) {
+        self.state.server.send_replace((server, false));
+    }
+
+    fn links(&self) -> Vec<Arc<Link>> {
+        self.state.links.lock().expect("the lock").clone()
+    }
+
+    /// Connections that listen to channels hear nothing any more. Those that come later do. Answers how many.
+    pub(crate) fn deafen(&self) -> usize {
+        let links = self.links();
+        let is_there =
+            |link: &&Arc<Link>| link.listens.load(Ordering::Acquire) && !link.is_over.load(Ordering::Acquire);
+        links.iter().filter(is_there).inspect(|link| link.is_deaf.store(true, Ordering::Release)).count()
+    }
+
+    /// Connections that are open and have had more than one server behind them.
+    pub(crate) fn kept(&self) -> usize {
+        let is_kept = |link: &&Arc<Link>| {
+            link.servers.load(Ordering::Acquire) > 1 && !link.is_over.load(Ordering::Acquire)
+        };
+        self.links().iter().filter(is_kept).count()
+    }
+}
+
+async fn accept(listener: TcpListener, state: Arc<State>) {
+    let mut links = JoinSet::new();
+    while let Ok((client, _)) = listener.accept().await {
+        let (link, state) = (Arc::new(Link::default()), state.clone());
+        state.links.lock().expect("the lock").push(link.clone());
+        links.spawn(async move {
+            serve(client, &state, &link).await;
+            link.is_over.store(true, Ordering::Release);
+        });
+    }
+}
+
+/// How a server's turn ended.
+enum Ended {
+    Client,
+    Server,
+}
+
+async fn serve(mut client: TcpStream, state: &State, link: &Link) {
+    let mut unanswered = Vec::new();
+    let mut servers = state.server.subscribe();
+    loop {
+        let Ok((address, _)) = servers.wait_for(|(_, is_held)| !is_held).await.map(|now| *now) else {
+            return;
+        };
+        let Ok(mut server) = TcpStream::connect(address).await else {
+            // A server that is gone: for who keeps its clients, until there is another.
+            if state.at_end == AtEnd::Cut || servers.wait_for(|(now, _)| *now != address).await.is_err() {
+                return;
+            }
+            continue;
+        };
+        if link.servers.fetch_add(1, Ordering::AcqRel) > 0
+            && introduce(&mut server, &unanswered).await.is_none()
+        {
+            return;
+        }
+        match carry(&mut client, &mut server, &mut servers, link, &mut unanswered).await {
+            Ended::Server if state.at_end == AtEnd::Keep && !link.listens.load(Ordering::Acquire) => {
+                if servers.wait_for(|(now, _)| *now != address).await.is_err() {
+                    return;
+                }
+            }
+            Ended::Client | Ended::Server => return,
+        }
+    }
+}
+
+/// Makes another server speak as the first did, and asks it what the first has not answered.
+async fn introduce(server: &mut TcpStream, unanswered: &[u8]) -> Option<()> {
+    server.write_all(b"HELLO 3\r\n").await.ok()?;
+    let mut said = Vec::new();
+    while !said.ends_with(b"modules\r\n*0\r\n") {
+        server.read_buf(&mut said).await.ok().filter(|count| *count > 0)?;
+    }
+    server.write_all(unanswered).await.ok()
+}
+
+async fn carry(
+    client: &mut TcpStream,
+    server: &mut TcpStream,
+    servers: &mut watch::Receiver<(SocketAddr, bool)>,
+    link: &Link,
+    unanswered: &mut Vec<u8>,
+) -> Ended {
+    let (mut asked, mut said) = (Vec::new(), Vec::new());
+    loop {
+        asked.clear();
+        said.clear();
+        tokio::select! {
+            read = client.read_buf(&mut asked) => match read {
+                Ok(count) if count > 0 => {
+                    if asked.windows(9).any(|word| word == b"SUBSCRIBE") {
+                        link.listens.store(true, Ordering::Release);
+                    }
+                    unanswered.extend_from_slice(&asked);
+                }
+                _ => return Ended::Client,
+            },
+            read = server.read_buf(&mut said) => match read {
+                Ok(count) if count > 0 => unanswered.clear(),
+                _ => return Ended::Server,
+            },
+        }
+        if servers.wait_for(|(_, is_held)| !is_held).await.is_err() {
+            return Ended::Client;
+        }
+        if !said.is_empty() && !link.is_deaf.load(Ordering::Acquire) && client.write_all(&said).await.is_err()
+        {
+            return Ended::Client;
+        }
+        if !asked.is_empty() && server.write_all(&asked).await.is_err() {
+            return Ended::Server;
+        }
+    }
+}
