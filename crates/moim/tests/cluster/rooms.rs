@@ -17,9 +17,9 @@ use crate::{
 };
 
 const CONNECTIONS: usize = 10;
-const ROOMS_EACH: usize = 500;
+const ROOMS_EACH: usize = 1000;
 /// What a second round may cost a gateway that has seen the first.
-const GROWN_BYTES_MAX: usize = 8 << 20;
+const GROWN_BYTES_MAX: usize = 3 << 20;
 /// What 16 partitions and two nodes have of their own, whatever is said.
 const PARTITION_KEYS_MAX: usize = 16 * 4 + 8;
 /// A minute after it was said, the answer to a message is forgotten.
