@@ -107,8 +107,10 @@ async fn beat(inner: Arc<Inner>, site: Arc<Site>) {
         if site.link.follow_master().await {
             site.relay.break_off();
         }
-        nodes::beat(&inner, &site).await;
-        bury(&inner, &site).await;
+        // Who hears nothing cannot say of others that they are dead.
+        if nodes::beat(&inner, &site).await {
+            bury(&inner, &site).await;
+        }
         inner.forget_old(&site);
         let worst = inner.sites().iter().map(|site| site.relay.deaf_for()).max().unwrap_or_default();
         inner.metrics.probe_age_ms.set(i64::try_from(worst.as_millis()).unwrap_or(i64::MAX));
@@ -209,12 +211,13 @@ impl Inner {
     }
 
     async fn tell(&self, news: &News) -> Result<(), CallError> {
-        let site = self.site_of(self.keys.partition_of(&news.room)).ok_or(CallError::Moved)?;
+        let partition = self.keys.partition_of(&news.room);
+        let site = self.site_of(partition).ok_or(CallError::Moved)?;
         // Near the bound of its memory Redis is spared the notices; the counts are needed.
         let notices = if site.beat.sheds() { Vec::new() } else { news.notices.clone() };
         let event = PresenceEvent { node: self.config.node, here: news.here.clone(), notices };
         let kept = if news.here.count == 0 { String::new() } else { event::encode_here(&news.here) };
-        let keys = [self.keys.presence(&news.room)];
+        let keys = [self.keys.presence(&news.room), self.keys.absent(partition)];
         let args = Args::new()
             .with(format!("{:x}", self.config.node.0))
             .with(kept)

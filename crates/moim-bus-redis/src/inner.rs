@@ -242,6 +242,13 @@ impl Inner {
         partition.doorbell.notify_one();
     }
 
+    /// Who is here is told again, to one Redis.
+    pub(crate) fn tell_again(&self, link: &Arc<Link>) {
+        let partitions: HashSet<_> = self.map.partitions_of(link).into_iter().collect();
+        self.presence.repeat_if(|room| partitions.contains(&self.keys.partition_of(room)));
+        self.news_came.notify_one();
+    }
+
     /// These rooms may have missed events: messages are read on from the cursor, counts anew, beside everything else.
     fn have_missed(&self, rooms: Vec<RoomId>) {
         for room in rooms {

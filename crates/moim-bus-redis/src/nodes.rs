@@ -28,6 +28,8 @@ pub(crate) const REFRESH: Duration = Duration::from_secs(2);
 /// How long a partition's lease lasts, and when it is renewed.
 const PARTITION_LEASE: Duration = Duration::from_secs(5);
 pub(crate) const PARTITION_REFRESH: Duration = Duration::from_millis(1500);
+/// How often, a heartbeat apart: whoever took this node for dead may still be about to remove what is told first.
+const TELL_AGAIN: u8 = 2;
 /// Lease calls under way at the same time.
 const LEASES_AT_ONCE: usize = 64;
 /// Of Redis's maxmemory, in percent: beyond the first typing and notices are not sent, beyond the second nothing is taken.
@@ -51,6 +53,10 @@ pub(crate) struct Beat {
 struct State {
     replication_id: String,
     unfit: Option<String>,
+    /// When it last answered.
+    answered: Option<Instant>,
+    /// Heartbeats with which everything this node knows of who is here is told again.
+    tell_again: u8,
     /// When it first knew this node, and whether nobody else was there.
     registered: Option<(Instant, bool)>,
     /// Until when each node counts as alive, by memory: Redis may lose its leases with the rest.
@@ -117,9 +123,9 @@ fn node_of(name: &str) -> Option<(NodeId, bool)> {
     Some((NodeId(u64::from_str_radix(hex, 16).ok()?), role == "w"))
 }
 
-/// Tells one Redis that this node lives, and takes note of what it says.
-pub(crate) async fn beat(inner: &Inner, site: &Site) {
-    let Some(place) = inner.map.partitions_of(&site.link).first().copied() else { return };
+/// Tells one Redis that this node lives, and takes note of what it says. Answers whether it said something.
+pub(crate) async fn beat(inner: &Inner, site: &Site) -> bool {
+    let Some(place) = inner.map.partitions_of(&site.link).first().copied() else { return false };
     let keys = [inner.keys.nodes(place), inner.keys.absent(place), inner.keys.config(place)];
     let args = Args::new()
         .with(name(inner.config.node, inner.config.drains))
@@ -129,12 +135,16 @@ pub(crate) async fn beat(inner: &Inner, site: &Site) {
     let answered: Result<Vec<String>, CallError> =
         site.link.call(&inner.scripts.heartbeat, &keys, args).await;
     match answered {
-        Ok(words) => take_note(inner, site, asked, &words),
+        Ok(words) => {
+            take_note(inner, site, asked, &words);
+            return true;
+        }
         Err(CallError::Refused(why)) => {
             site.beat.lock().unfit = Some(format!("{} refuses the heartbeat: {why}", site.link.name));
         }
         Err(error) => tracing::debug!(redis = %site.link.name, %error, "no heartbeat"),
     }
+    false
 }
 
 /// Says that it goes.
@@ -191,8 +201,19 @@ fn take_note(inner: &Inner, site: &Site, asked: Instant, words: &[String]) {
     state.writers = writers;
     state.seen.extend(alive.iter().copied());
     let changed = std::mem::replace(&mut state.replication_id, replication_id.clone()) != *replication_id;
+    let was_cut_off = state.answered.replace(asked).is_none_or(|before| asked - before > REFRESH * 2);
+    if was_cut_off || changed {
+        // While it was away nobody could renew a lease, and what it has of them now may be old: nobody is dead for that.
+        inner.presence.nobody_dies_before(asked + LEASE);
+        state.tell_again = TELL_AGAIN;
+    }
+    let tells_again = state.tell_again > 0;
+    state.tell_again = state.tell_again.saturating_sub(1);
     drop(state);
     inner.presence.leases(&alive);
+    if tells_again {
+        inner.tell_again(&site.link);
+    }
     if changed {
         for partition in inner.map.partitions_of(&site.link) {
             inner.look_after(&inner.partitions[partition as usize]);

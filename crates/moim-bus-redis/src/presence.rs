@@ -153,6 +153,13 @@ impl Presence {
         }
     }
 
+    /// Every node that counts as alive does so at least until then.
+    pub(crate) fn nobody_dies_before(&self, until: Instant) {
+        for known in self.lock().alive.values_mut() {
+            *known = (*known).max(until);
+        }
+    }
+
     /// Whether a node counts as alive.
     pub(crate) fn is_alive(&self, node: NodeId) -> bool {
         node == self.node || self.lock().alive.get(&node).is_some_and(|until| *until > Instant::now())
@@ -265,6 +272,19 @@ mod tests {
         };
         assert_eq!((notice.count, notice.change), (3, PresenceChange::Leave));
         assert!(presence.bury(until, time).0.is_empty());
+    }
+
+    #[test]
+    fn nobody_is_dead_because_redis_was_away() {
+        let presence = Presence::new(OWN);
+        let (now, time) = (Instant::now(), Timestamp::default());
+        presence.loaded(&room(), time, vec![(OTHER, here(3))]);
+        presence.leases(&[(OTHER, now)]);
+        let lease = Duration::from_secs(8);
+        presence.nobody_dies_before(now + lease);
+        presence.leases(&[(OTHER, now - lease)]);
+        assert!(presence.bury(now + lease / 2, time).0.is_empty());
+        assert_eq!(presence.bury(now + lease, time).0, [OTHER]);
     }
 
     #[test]

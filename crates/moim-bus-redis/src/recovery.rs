@@ -48,16 +48,17 @@ pub(crate) async fn run(inner: Arc<Inner>) {
             inner.attention_came.notified().await;
             continue;
         }
-        let again: Vec<u32> = stream::iter(some)
+        let steps: Vec<(u32, Step)> = stream::iter(some)
             .map(|id| {
                 let inner = &inner;
                 async move { (id, look(inner, &inner.partitions[id as usize]).await) }
             })
             .buffer_unordered(AT_ONCE)
-            .filter_map(async |(id, step)| (step == Step::Again).then_some(id))
             .collect()
             .await;
-        if !again.is_empty() {
+        let mut again =
+            steps.into_iter().filter(|(_, step)| *step == Step::Again).map(|(id, _)| id).peekable();
+        if again.peek().is_some() {
             locked(&inner.attention).extend(again);
             sleep(LOOK_AGAIN).await;
         }

@@ -9,6 +9,7 @@ mod moved_slot;
 mod nodes;
 mod own;
 mod peer;
+mod presence;
 mod pressure;
 mod proxy;
 mod sentinel;

@@ -12,11 +12,11 @@ use std::{
 };
 
 use moim_bus::{
-    Bus, BusError, BusHealth, Logs, Receipt, RelaySink, Relayed, WriteAhead,
+    Bus, BusError, BusHealth, Here, Logs, Receipt, RelaySink, Relayed, WriteAhead,
     conformance::{Rows, draft_as},
 };
 use moim_bus_redis::{RedisBus, RedisBusConfig, Topology};
-use moim_protocol::{Message, RoomEvent, RoomId, Seq};
+use moim_protocol::{Message, RoomEvent, RoomId, Seq, UserName};
 use moim_telemetry::Registry;
 use tokio::{
     sync::{Mutex, mpsc},
@@ -42,6 +42,8 @@ struct Seen {
     rooms: HashMap<RoomId, Vec<Arc<Message>>>,
     late: Vec<Arc<Message>>,
     lost: usize,
+    /// How many were said to be on other nodes, each time it was said.
+    elsewhere: Vec<u64>,
 }
 
 /// A node. Dropped, it is gone as by kill -9.
@@ -119,6 +121,21 @@ impl Peer {
         self.seen.lock().await.late.clone()
     }
 
+    /// So many members are here.
+    pub(crate) fn holds(&self, room: &RoomId, count: u64) {
+        self.bus.presence(room, Here { count, names: vec![UserName::trusted("kim")] }, None);
+    }
+
+    /// How many are in the room, asked anew.
+    pub(crate) async fn bus_count(&self, room: &RoomId) -> u64 {
+        self.bus.who(room).await.expect("who is here").count
+    }
+
+    /// What it was told of members on other nodes, each time.
+    pub(crate) async fn elsewhere(&self) -> Vec<u64> {
+        self.seen.lock().await.elsewhere.clone()
+    }
+
     /// How often it was told that events may be lost.
     pub(crate) async fn lost(&self) -> usize {
         self.seen.lock().await.lost
@@ -182,6 +199,7 @@ async fn watch(
                 fill(&bus, &rows, &room, &mut seen).await;
             }
             RoomEvent::Late(message) => seen.late.push(message),
+            RoomEvent::Presence { elsewhere, .. } => seen.elsewhere.push(elsewhere),
             _ => {}
         }
     }
