@@ -97,7 +97,11 @@ impl Walk {
     /// Puts an older page in front; `false` when it does not lead up to what is there. Its last row may be above `before`:
     /// one that came late was not there yet when the row after it got its number.
     fn extend(&mut self, older: &[Arc<Message>]) -> bool {
-        let fits = older.last().map(|row| row.seq) >= self.before && !older.is_empty() && is_chain(older);
+        let leads = match self.before {
+            Some(before) => older.last().is_some_and(|row| row.seq >= before),
+            None => !older.is_empty() && self.rows.first().is_some_and(|row| row.seq <= self.seen.stored),
+        };
+        let fits = leads && is_chain(older, self.seen.stored);
         if fits {
             self.before = older.first().and_then(|row| row.prev);
             self.floor = floor_of(older, self.before, self.floor);
@@ -111,13 +115,15 @@ fn floor_of(rows: &[Arc<Message>], before: Option<Seq>, otherwise: Seq) -> Seq {
     before.unwrap_or_else(|| rows.first().map_or(otherwise, |row| Seq(row.seq.0.saturating_sub(1))))
 }
 
-/// Each row's `prev` is the row before; within an epoch the numbers say so too.
-fn is_chain(rows: &[Arc<Message>]) -> bool {
+/// Each row's `prev` is the row before; within an epoch the numbers say so too. Where `prev` is unknown, because the store was
+/// away when the room got its number, being stored says it: a log is stored in its order, so what was said before it is too.
+fn is_chain(rows: &[Arc<Message>], stored: Seq) -> bool {
     rows.windows(2).all(|pair| {
         let [earlier, later] = pair else { return true };
         let counts_on = earlier.epoch == later.epoch && later.seq == earlier.seq.next();
         // A `prev` below the earlier one: that came late, when the later one had its number already.
-        counts_on || later.prev.is_some_and(|prev| prev <= earlier.seq)
+        let leads = later.prev.map_or(later.seq <= stored, |prev| prev <= earlier.seq);
+        counts_on || leads
     })
 }
 
@@ -176,8 +182,7 @@ impl Pages {
             walk.before = Some(Seq::ZERO);
             return false;
         }
-        // With `before` unknown nothing says what must be there, so nothing that is there is known to be all.
-        walk.complete = walk.before.is_some() && page.is_some_and(|page| walk.extend(&page));
+        walk.complete = page.is_some_and(|page| walk.extend(&page));
         walk.complete
     }
 
@@ -246,7 +251,7 @@ impl Pages {
             // The ring has nothing of it, and what it covers need not be walked through.
             let page = timeout_at(until, self.below(room, before, walk.seen)).await.ok().flatten();
             let Some(page) = page else { return (Vec::new(), false) };
-            if !is_chain(&page) {
+            if !is_chain(&page, walk.seen.stored) {
                 return (page[page.len().saturating_sub(limit)..].to_vec(), false);
             }
             walk.before = page.first().and_then(|row| row.prev).or(page.is_empty().then_some(Seq::ZERO));
@@ -280,7 +285,8 @@ impl Pages {
             let page = timeout_at(until, self.store.once(room, PageRange::After(after), limit)).await;
             let Some(page) = page.ok().flatten() else { return (rows, false) };
             // It must begin right after the cursor; the ring does not reach so far down, so it cannot be empty.
-            if !begins_after(&page, after) || !is_chain(&page) {
+            let stored = walk.seen.stored;
+            if !begins_after(&page, after, stored) || !is_chain(&page, stored) {
                 return (page, false);
             }
             rows = page;
@@ -295,7 +301,7 @@ impl Pages {
         let upper: Vec<_> = walk.rows.into_iter().filter(|row| row.seq > reached).collect();
         // A page that was cut by its bytes ends before the ring begins: what lies between comes with the next one.
         let joins = match (rows.last(), upper.first()) {
-            (Some(last), Some(first)) => is_chain(&[last.clone(), first.clone()]),
+            (Some(last), Some(first)) => is_chain(&[last.clone(), first.clone()], walk.seen.stored),
             _ => true,
         };
         if joins {
@@ -312,10 +318,11 @@ impl Pages {
         let near = timeout_at(until, self.bus.older(room, below, RING_ROWS)).await;
         let near = near.ok().and_then(Result::ok).unwrap_or_default();
         let mut near: Vec<_> = near.into_iter().filter(|row| row.seq > from).collect();
-        if begins_after(&near, from) && is_chain(&near) {
+        let stored = walk.seen.stored;
+        if begins_after(&near, from, stored) && is_chain(&near, stored) {
             let joint = [near.last(), walk.rows.first()].map(Option::<&Arc<Message>>::cloned);
             if let [Some(last), Some(first)] = joint
-                && is_chain(&[last, first])
+                && is_chain(&[last, first], stored)
             {
                 near.append(&mut walk.rows);
             }
@@ -327,8 +334,8 @@ impl Pages {
 }
 
 /// Nothing stands between the number and the first row.
-fn begins_after(rows: &[Arc<Message>], after: Seq) -> bool {
-    rows.first().is_some_and(|row| row.prev.is_some_and(|prev| prev <= after))
+fn begins_after(rows: &[Arc<Message>], after: Seq, stored: Seq) -> bool {
+    rows.first().is_some_and(|row| row.prev.map_or(row.seq <= stored, |prev| prev <= after))
 }
 
 /// As many as were asked for, or all there are.

@@ -370,11 +370,30 @@ async fn a_run_of_numbers_whose_past_is_unknown_is_whole_only_when_there_is_no_p
     let nothing = SlowStore::of(Vec::new(), SECOND / 2);
     assert!(pages(after_outage(), &nothing).pages.load(&room(), None).await.unwrap().complete);
     let something = SlowStore::of(rows(1..=50), SECOND / 2);
-    let tried = pages(after_outage(), &something);
+    // It is not stored yet, so what was said before it may not be either.
+    let unstored = FakeBus { unstored: vec![row(5000, None, "e2")], ..after_outage() };
+    let tried = pages(unstored, &something);
     assert!(!tried.pages.load(&room(), None).await.unwrap().complete);
     // What lies below it is read as ever.
     let page = tried.pages.page(&room(), PageWanted::Before(Some(Seq(5000))), 10).await.unwrap();
     assert_eq!((seqs(&page.rows), page.complete), ((41..=50).collect(), true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_said_after_an_outage_leads_on_once_it_is_stored() {
+    let tail = vec![row(5000, None, "e2"), row(5001, Some(5000), "e2")];
+    let store = SlowStore::of([rows(1..=50), tail.clone()].concat(), SECOND / 2);
+    let tried = pages(FakeBus { ring: tail, ..FakeBus::default() }, &store);
+    let all: Vec<_> = (1..=50).chain([5000, 5001]).collect();
+    let loaded = tried.pages.load(&room(), Some(Seq(30))).await.unwrap();
+    assert_eq!((seqs(&loaded.rows), loaded.complete), (all.clone(), true));
+    let newest = tried.pages.page(&room(), PageWanted::Before(None), 100).await.unwrap();
+    assert_eq!((seqs(&newest.rows), newest.complete), (all.clone(), true));
+    for after in [0, 10, 49, 50, 60] {
+        let page = tried.pages.page(&room(), PageWanted::After(Seq(after)), 100).await.unwrap();
+        let want: Vec<_> = all.iter().copied().filter(|seq| *seq > after).collect();
+        assert_eq!((seqs(&page.rows), page.complete), (want, true), "after {after}");
+    }
 }
 
 /// A backlog: 1 to 500 stored, up to 900 only on the bus, the rest in the ring.
