@@ -10,7 +10,15 @@ use std::{
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use moim_protocol::Profile;
 
-use crate::{fault::Fault, interrupt, report::Report, scenario};
+use crate::{
+    fault::Fault,
+    interrupt,
+    judge::{self, CheckArgs},
+    proxy::{self, ProxyArgs},
+    record::{self, RecordArgs},
+    report::Report,
+    scenario,
+};
 
 /// Puts a real moim server under load and measures it. Each drill starts the server itself, on free loopback ports with
 /// a folder of its own, verifies what members hear, and ends the server.
@@ -52,6 +60,16 @@ enum Drill {
     Fanout(scenario::FanoutArgs),
     /// A room that everyone enters at once
     JoinStorm(scenario::JoinStormArgs),
+    /// CPU of a message between two gateways, and of the publish script beside a bare PUBLISH
+    Relay(scenario::RelayArgs),
+    /// What a great many rooms leave behind that are each touched once
+    Rooms(scenario::RoomsArgs),
+    /// Members of a cluster that runs, who write down all they see; for `check`
+    Record(RecordArgs),
+    /// Hold what `record` wrote, and the rows of the store, against the promises
+    Check(CheckArgs),
+    /// TCP links that can be cut, made deaf and slowed, for drills of faults
+    Proxy(ProxyArgs),
 }
 
 /// A profile as one names it on the command line.
@@ -74,17 +92,30 @@ impl From<ProfileName> for Profile {
 #[must_use]
 pub fn run() -> ExitCode {
     let Cli { drill, common } = Cli::parse();
-    let result = interrupt::listen().and_then(|()| match drill {
-        Drill::Idle(args) => scenario::idle(&args, &common),
-        Drill::Fanout(args) => scenario::fanout(&args, &common),
-        Drill::JoinStorm(args) => scenario::join_storm(&args, &common),
-    });
-    match result.and_then(|report| show(&report, &common).map(|()| report)) {
-        Ok(report) if common.strict && !report.aims_met() => ExitCode::from(3),
-        Ok(_) => ExitCode::SUCCESS,
+    // These listen to signals in their own way, and have no figures to be held against an aim.
+    let result = match &drill {
+        Drill::Record(args) => record::run(args, common.seed).map(|()| ExitCode::SUCCESS),
+        Drill::Check(args) => judge::run(args).map(|()| ExitCode::SUCCESS),
+        Drill::Proxy(args) => proxy::run(args).map(|()| ExitCode::SUCCESS),
+        Drill::Idle(args) => measure(&common, || scenario::idle(args, &common)),
+        Drill::Fanout(args) => measure(&common, || scenario::fanout(args, &common)),
+        Drill::JoinStorm(args) => measure(&common, || scenario::join_storm(args, &common)),
+        Drill::Relay(args) => measure(&common, || scenario::relay(args, &common)),
+        Drill::Rooms(args) => measure(&common, || scenario::rooms(args, &common)),
+    };
+    match result {
+        Ok(status) => status,
         Err(fault @ Fault::Usage(_)) => complain(&fault, 2),
         Err(fault) => complain(&fault, 1),
     }
+}
+
+fn measure(common: &Common, drill: impl FnOnce() -> Result<Report, Fault>) -> Result<ExitCode, Fault> {
+    interrupt::listen()?;
+    let report = drill()?;
+    show(&report, common)?;
+    let status = if common.strict && !report.aims_met() { 3 } else { 0 };
+    Ok(ExitCode::from(status))
 }
 
 fn show(report: &Report, common: &Common) -> Result<(), Fault> {

@@ -1,6 +1,8 @@
 //! The opening handshake, in one fixed form: always the key of the RFC's example, whose answer is known.
 //! Not here: the server's side of it in general (`moim-gateway`); the bare loop answers this one request only.
 
+use std::net::SocketAddr;
+
 use moim_protocol::Profile;
 
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -10,13 +12,22 @@ const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 const HEAD_BYTES_MAX: usize = 8 * 1024;
 
 /// The request that enters a room.
-pub(crate) fn request(host: std::net::SocketAddr, room: &str, username: &str, profile: Profile) -> String {
+pub(crate) fn request(host: SocketAddr, room: &str, username: &str, profile: Profile) -> String {
+    request_of(host, &format!("/chat/{room}?username={username}"), profile)
+}
+
+/// The request that enters no room yet.
+pub(crate) fn request_many(host: SocketAddr) -> String {
+    request_of(host, "/ws", Profile::V1)
+}
+
+fn request_of(host: SocketAddr, path: &str, profile: Profile) -> String {
     let protocol = match profile {
         Profile::V1 => format!("Sec-WebSocket-Protocol: {}\r\n", Profile::V1_SUBPROTOCOL),
         Profile::Plain => String::new(),
     };
     format!(
-        "GET /chat/{room}?username={username} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+        "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n{protocol}\r\n"
     )
 }

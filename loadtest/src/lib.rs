@@ -3,6 +3,7 @@
 
 mod aim;
 mod bare;
+mod checker;
 mod cli;
 mod fault;
 mod fleet;
@@ -10,10 +11,15 @@ mod frame;
 mod handshake;
 mod http;
 mod interrupt;
+mod judge;
 mod ledger;
 mod process;
 mod progress;
+mod proxy;
+mod record;
+mod redis;
 mod report;
+mod rows;
 mod scenario;
 mod server;
 mod stats;

@@ -4,7 +4,11 @@
 mod fanout;
 mod idle;
 mod join_storm;
+mod relay;
+mod rooms;
 
 pub(crate) use fanout::{FanoutArgs, run as fanout};
 pub(crate) use idle::{IdleArgs, run as idle};
 pub(crate) use join_storm::{JoinStormArgs, run as join_storm};
+pub(crate) use relay::{RelayArgs, run as relay};
+pub(crate) use rooms::{RoomsArgs, run as rooms};

@@ -38,17 +38,37 @@ pub(crate) fn beside(name: &str, package: &'static str) -> Result<PathBuf, Fault
     if path.is_file() { Ok(path) } else { Err(Fault::NoProgram(path, package)) }
 }
 
+fn moim(program: Option<&Path>) -> Result<PathBuf, Fault> {
+    program.map_or_else(|| beside("moim", "moim"), |path| Ok(path.to_owned()))
+}
+
+/// Makes the tables of these settings.
+pub(crate) fn migrate(program: Option<&Path>, settings: &[(&str, String)]) -> Result<(), Fault> {
+    let mut command = Command::new(moim(program)?);
+    command.arg("migrate").envs(settings.iter().map(|(name, value)| (name, value)));
+    let output = command.output().map_err(Fault::io("cannot start moim migrate"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(Fault::Start(format!("moim migrate: {}", String::from_utf8_lossy(&output.stderr))))
+}
+
 impl Server {
     /// Starts `moim` with limits out of the way, and waits until it listens.
     pub(crate) fn moim(program: Option<&Path>) -> Result<Self, Fault> {
-        let program = program.map_or_else(|| beside("moim", "moim"), |path| Ok(path.to_owned()))?;
+        Self::moim_with(program, &[])
+    }
+
+    /// As `moim`, with these variables.
+    pub(crate) fn moim_with(program: Option<&Path>, settings: &[(&str, String)]) -> Result<Self, Fault> {
         let folder = folder()?;
-        let mut command = Command::new(program);
+        let mut command = Command::new(moim(program)?);
         command
             .args(["--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--data"])
             .arg(folder.path().join("data"))
             .env("MOIM__LIMITS__MESSAGES_PER_SECOND", SENDS_PER_SECOND.to_string())
-            .env("MOIM__LIMITS__CONNECTIONS_MAX", CONNECTIONS_MAX.to_string());
+            .env("MOIM__LIMITS__CONNECTIONS_MAX", CONNECTIONS_MAX.to_string())
+            .envs(settings.iter().map(|(name, value)| (name, value)));
         Self::start(command, folder, &["ws://", "http://"])
     }
 
@@ -93,6 +113,20 @@ impl Server {
 
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Waits until it says that it is ready: over a bus of several servers that is some seconds after it listens.
+    pub(crate) fn ready(&self) -> Result<(), Fault> {
+        let ops = self.ops.ok_or_else(|| Fault::Usage("this server has no readiness".into()))?;
+        let start = Instant::now();
+        while let Err(fault) = http::get(ops, "/readyz") {
+            interrupt::check()?;
+            if start.elapsed() > START_TIMEOUT {
+                return Err(fault);
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+        Ok(())
     }
 
     /// One metric, summed over its labels.

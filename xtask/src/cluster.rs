@@ -2,8 +2,8 @@
 //! Not here: each server (`servers`), HAProxy's configuration (`haproxy`), what is printed while it runs (`watch`).
 
 mod banner;
-mod gateways;
-mod haproxy;
+pub(crate) mod gateways;
+pub(crate) mod haproxy;
 mod tail;
 mod watch;
 

@@ -4,6 +4,7 @@
 mod autobahn;
 mod cluster;
 mod deny;
+mod drill;
 mod fault;
 mod guarded;
 mod process;
@@ -40,6 +41,8 @@ enum Command {
     WithServers(with_servers::WithServersArgs),
     /// Run a whole cluster on this machine: Redis, Cassandra, gateways, HAProxy in front
     Cluster(cluster::ClusterArgs),
+    /// Break a cluster under load, one fault at a time, and hold what members saw against the promises
+    Drill(drill::DrillArgs),
     /// Play the Autobahn WebSocket testsuite against the gateway
     Autobahn(autobahn::AutobahnArgs),
     /// Check licences, duplicate crates and sources with cargo-deny
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
         Command::Test(args) => test(&workspace, &args),
         Command::WithServers(args) => with_servers::run(&workspace, &args),
         Command::Cluster(args) => cluster::run(&workspace, &args),
+        Command::Drill(args) => drill::run(&workspace, &args),
         Command::Autobahn(args) => autobahn::run(&workspace, &args),
         Command::Deny => deny::run(&workspace),
     });

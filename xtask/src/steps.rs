@@ -2,6 +2,7 @@
 //! Not here: how steps are run and reported (`runner`) and where tools come from (`tools`).
 
 use crate::autobahn;
+use crate::drill;
 use crate::fault::Fault;
 use crate::process::stream;
 use crate::runner::Step;
@@ -22,6 +23,7 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "e2e",      about: "real browsers can talk to a real server",       cure: "mend the test named above (clients/js/e2e)",     run: browsers },
     Step { name: "interop",  about: "other WebSocket clients can talk to it",        cure: "mend the test named above (tests/interop)",      run: interop },
     Step { name: "autobahn", about: "the WebSocket protocol is followed",            cure: "open index.html of the report named above",      run: websocket_rules },
+    Step { name: "drill",    about: "a cluster under faults keeps its promises",     cure: "read verdict.json of the evidence named above",  run: drill::short },
 ];
 
 /// `words` are split at spaces: none of our arguments has one.

@@ -198,7 +198,7 @@ impl Inner {
                 .for_each_concurrent(AT_ONCE, async |news| {
                     if let Err(error) = self.tell(&news).await {
                         tracing::debug!(room = %news.room, %error, "who is here could not be told; trying again");
-                        self.presence.failed(news);
+                        self.presence.failed(news, matches!(error, CallError::Uncertain(_)));
                         failed.store(true, std::sync::atomic::Ordering::Relaxed);
                     }
                 })

@@ -88,11 +88,18 @@ impl Presence {
         news
     }
 
-    /// It could not be told; unless it has changed since, it is tried again. Its notices are lost: they may have been told.
-    pub(crate) fn failed(&self, news: News) {
+    /// It could not be told: it is tried again, with the count of then. `may_be_told`: nobody knows whether its notices were,
+    /// and nobody shall hear them twice.
+    pub(crate) fn failed(&self, news: News, may_be_told: bool) {
+        let News { room, here, mut notices } = news;
         let mut state = self.lock();
-        state.own.entry(news.room.clone()).or_insert_with(|| Own { here: news.here, ..Own::default() });
-        state.dirty.insert(news.room);
+        let own = state.own.entry(room.clone()).or_insert_with(|| Own { here, ..Own::default() });
+        if !may_be_told {
+            notices.append(&mut own.notices);
+            notices.truncate(NOTICES_MAX);
+            own.notices = notices;
+        }
+        state.dirty.insert(room);
     }
 
     /// Some of the rooms, so that after `parts` calls all have been told again.
@@ -275,6 +282,28 @@ mod tests {
     }
 
     #[test]
+    fn notices_that_were_surely_not_told_are_told_later_in_their_order() {
+        let presence = Presence::new(OWN);
+        let notice = |name: &str| Notice {
+            change: PresenceChange::Join,
+            username: UserName::trusted(name),
+            count: 1,
+            except: None,
+        };
+        let names = |news: &[News]| -> Vec<String> {
+            news[0].notices.iter().map(|notice| notice.username.as_str().to_owned()).collect()
+        };
+        presence.set(&room(), here(1), Some(notice("kim")));
+        let failed = presence.take_news(10).remove(0);
+        presence.set(&room(), here(2), Some(notice("lee")));
+        presence.failed(failed, false);
+        let news = presence.take_news(10);
+        assert_eq!((names(&news), news[0].here.count), (vec!["kim".to_owned(), "lee".to_owned()], 2));
+        presence.failed(news.into_iter().next().unwrap(), true);
+        assert!(names(&presence.take_news(10)).is_empty());
+    }
+
+    #[test]
     fn nobody_is_dead_because_redis_was_away() {
         let presence = Presence::new(OWN);
         let (now, time) = (Instant::now(), Timestamp::default());
@@ -296,11 +325,11 @@ mod tests {
         assert_eq!(news.len(), 1);
         assert_eq!(news[0].here.count, 2);
         assert!(presence.take_news(10).is_empty());
-        presence.failed(news.into_iter().next().unwrap());
+        presence.failed(news.into_iter().next().unwrap(), true);
         assert_eq!(presence.take_news(10)[0].here.count, 2);
         presence.set(&room(), here(0), None);
         let news = presence.take_news(10);
-        presence.failed(news.into_iter().next().unwrap());
+        presence.failed(news.into_iter().next().unwrap(), true);
         assert_eq!(presence.take_news(10)[0].here.count, 0, "that nobody is here must be told too");
         presence.set(&room(), here(3), None);
         presence.take_news(10);

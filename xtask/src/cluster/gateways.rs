@@ -100,7 +100,7 @@ impl Gateway {
 }
 
 /// Whether a GET there is answered with status 200.
-pub(super) fn answers_200(port: u16, path: &str) -> bool {
+pub(crate) fn answers_200(port: u16, path: &str) -> bool {
     get(port, path).is_ok_and(|head| head.starts_with(b"HTTP/1.1 200 "))
 }
 

@@ -48,10 +48,11 @@ impl Haproxy {
     }
 }
 
-fn text(port: u16, stats: u16, gateways: &[(&str, u16, u16)]) -> String {
+/// The configuration: gateways by name, public port and operators' port.
+pub(crate) fn text(port: u16, stats: u16, gateways: &[(&str, u16, u16)]) -> String {
     let mut text = format!(
         "\
-# Written by `cargo xtask cluster`.
+# Written by `cargo xtask`.
 global
     log stdout format raw daemon
     maxconn 4000

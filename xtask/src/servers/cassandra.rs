@@ -80,18 +80,19 @@ impl Cassandra {
         volume: Option<&str>,
     ) -> Result<Self, Fault> {
         let ports = NodePorts { cql: ports.free()?, storage: ports.free()?, storage_tls: ports.free()? };
-        let (command, farewell) = match &source {
-            Source::Docker => {
-                let container = format!("moim-xtask-{}-{NAME}", std::process::id());
-                let farewell = Farewell::Run(docker::removal(&container));
-                (in_docker(&container, ports, volume), farewell)
-            }
-            Source::Jars { java, jars } => {
-                (process(workspace, java, jars, &place.data(NAME)?, ports)?, Farewell::None)
-            }
-        };
-        let server = Server::start(NAME, &command, &farewell, place)?;
+        let server = serve(workspace, &source, place, ports, volume)?;
         Ok(Self { server, source, ports })
+    }
+
+    /// Starts it again after its end, with its ports and its data. A container has its data in `volume`.
+    pub(crate) fn start_again(
+        &mut self,
+        workspace: &Workspace,
+        place: &Place,
+        volume: Option<&str>,
+    ) -> Result<(), Fault> {
+        self.server = serve(workspace, &self.source, place, self.ports, volume)?;
+        Ok(())
     }
 
     pub(crate) fn address(&self) -> String {
@@ -114,6 +115,26 @@ impl Cassandra {
         self.source = source;
         self.server.ready(READY_TIMEOUT, || cql::serves(port))
     }
+}
+
+fn serve(
+    workspace: &Workspace,
+    source: &Source,
+    place: &Place,
+    ports: NodePorts,
+    volume: Option<&str>,
+) -> Result<Server, Fault> {
+    let (command, farewell) = match source {
+        Source::Docker => {
+            let container = format!("moim-xtask-{}-{NAME}", std::process::id());
+            let farewell = Farewell::Run(docker::removal(&container));
+            (in_docker(&container, ports, volume), farewell)
+        }
+        Source::Jars { java, jars } => {
+            (process(workspace, java, jars, &place.data(NAME)?, ports)?, Farewell::None)
+        }
+    };
+    Server::start(NAME, &command, &farewell, place)
 }
 
 fn in_docker(container: &str, ports: NodePorts, volume: Option<&str>) -> Command {

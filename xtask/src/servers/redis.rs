@@ -23,7 +23,7 @@ const SLOTS: [(u16, u16); 3] = [(0, 5460), (5461, 10_922), (10_923, 16_383)];
 /// A Redis by itself.
 pub(crate) struct Redis {
     pub(crate) server: Server,
-    port: u16,
+    pub(crate) port: u16,
 }
 
 impl Redis {
@@ -33,7 +33,8 @@ impl Redis {
         Self::start_with(program, name, place, port, &[])
     }
 
-    fn start_with(
+    /// The same at a port that is known, told more.
+    pub(crate) fn start_with(
         program: &Path,
         name: &str,
         place: &Place,
@@ -140,7 +141,7 @@ fn is_whole(info: &str) -> bool {
 }
 
 /// One command, its words split at spaces, on a connection of its own. An error of Redis is an error here.
-fn ask(port: u16, words: &str) -> io::Result<String> {
+pub(crate) fn ask(port: u16, words: &str) -> io::Result<String> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let mut stream = TcpStream::connect_timeout(&address, IO_TIMEOUT)?;
     stream.set_read_timeout(Some(IO_TIMEOUT))?;

@@ -1,0 +1,260 @@
+//! How each fault is made and healed; each returns when everything is as it was.
+//! Not here: which there are (`faults`), what must hold (the promises, by `moim-loadtest check`).
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::fault::Fault;
+
+use super::members::Members;
+use super::stage::{GATEWAYS, Stage};
+
+/// Between two faults: the promises are about one at a time.
+pub(crate) const APART: Duration = Duration::from_secs(10);
+
+type Outcome = Result<(), Fault>;
+
+pub(crate) fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+pub(crate) fn none(_: &mut Stage<'_>, _: &mut Members) -> Outcome {
+    sleep(seconds(10));
+    Ok(())
+}
+
+pub(crate) fn gateway_kill(stage: &mut Stage<'_>, _: &mut Members) -> Outcome {
+    let mut victim = 0;
+    for _ in 0..10 {
+        victim = stage.random.below(GATEWAYS);
+        let start = Instant::now();
+        stage.kill_gateway(victim);
+        stage.start_gateway(victim)?;
+        sleep(seconds(2).saturating_sub(start.elapsed()));
+    }
+    stage.gateway_ready(victim)
+}
+
+pub(crate) fn redis_kill(stage: &mut Stage<'_>, _: &mut Members) -> Outcome {
+    for _ in 0..2 {
+        stage.redis.kill();
+        sleep(seconds(2));
+        let place = stage.place;
+        stage.redis.start_again(place)?;
+        sleep(APART);
+    }
+    Ok(())
+}
+
+pub(crate) fn redis_wipe(stage: &mut Stage<'_>, _: &mut Members) -> Outcome {
+    for _ in 0..2 {
+        stage.redis.tell("FLUSHALL")?;
+        sleep(APART);
+    }
+    Ok(())
+}
+
+pub(crate) fn redis_wipe_unstored(stage: &mut Stage<'_>, _: &mut Members) -> Outcome {
+    stage.order("delay cassandra-* 500")?;
+    sleep(seconds(3));
+    stage.redis.tell("FLUSHALL")?;
+    sleep(seconds(5));
+    stage.order("heal cassandra-*")?;
+    sleep(APART);
+    Ok(())
+}
+
+pub(crate) fn redis_wipe_unread(stage: &mut Stage<'_>, _: &mut Members) -> Outcome {
+    let victim = stage.random.below(GATEWAYS) + 1;
+    stage.order(&format!("pause redis-{victim} down"))?;
+    sleep(Duration::from_millis(700));
+    stage.redis.tell("FLUSHALL")?;
+    sleep(Duration::from_millis(300));
+    stage.order(&format!("heal redis-{victim}"))?;
+    sleep(APART);
+    Ok(())
+}
+
+pub(crate) fn pubsub_cut(stage: &mut Stage<'_>, _: &mut Members) -> Outcome {
+    for _ in 0..5 {
+        stage.redis.tell("CLIENT KILL TYPE pubsub")?;
+        sleep(seconds(2));
+    }
+    Ok(())
+}
+
+pub(crate) fn pubsub_deaf(stage: &mut Stage<'_>, _: &mut Members) -> Outcome {
+    let victim = stage.random.below(GATEWAYS) + 1;
+    stage.order(&format!("pause redis-{victim} subscribers"))?;
+    sleep(seconds(15));
+    stage.order(&format!("heal redis-{victim}"))?;
+    sleep(seconds(4));
+    Ok(())
+}
+
+pub(crate) fn redis_cut(stage: &mut Stage<'_>, _: &mut Members) -> Outcome {
+    cut_off(stage, seconds(5))
+}
+
+fn cut_off(stage: &mut Stage<'_>, how_long: Duration) -> Outcome {
+    let victim = stage.random.below(GATEWAYS);
+    let route = format!("redis-{}", victim + 1);
+    stage.order(&format!("cut {route}"))?;
+    sleep(how_long);
+    stage.order(&format!("heal {route}"))?;
+    stage.gateway_ready(victim)?;
+    sleep(seconds(5));
+    Ok(())
+}
+
+pub(crate) fn redis_cut_long(stage: &mut Stage<'_>, _: &mut Members) -> Outcome {
+    let victim = stage.random.below(GATEWAYS);
+    let route = format!("redis-{}", victim + 1);
+    stage.order(&format!("cut {route}"))?;
+    sleep(seconds(20));
+    let is_ready = stage.is_gateway_ready(victim);
+    stage.demand(!is_ready, || format!("gateway-{} is ready 20 s after it was cut off", victim + 1));
+    sleep(seconds(40));
+    stage.order(&format!("heal {route}"))?;
+    stage.gateway_ready(victim)?;
+    sleep(seconds(5));
+    Ok(())
+}
+
+pub(crate) fn script_flush(stage: &mut Stage<'_>, _: &mut Members) -> Outcome {
+    let start = Instant::now();
+    while start.elapsed() < seconds(12) {
+        stage.redis.tell("SCRIPT FLUSH")?;
+        sleep(Duration::from_millis(100));
+    }
+    Ok(())
+}
+
+pub(crate) fn replica_attach(stage: &mut Stage<'_>, _: &mut Members) -> Outcome {
+    let replica = stage.start_replica()?;
+    replica.tell(&format!("REPLICAOF 127.0.0.1 {}", stage.redis.port()))?;
+    sleep(APART);
+    replica.tell("REPLICAOF NO ONE")?;
+    drop(replica);
+    sleep(seconds(5));
+    Ok(())
+}
+
+/// What the replica does not get is in nobody's Redis afterwards.
+const LAG: Duration = Duration::from_secs(3);
+
+pub(crate) fn replica_failover(stage: &mut Stage<'_>, _: &mut Members) -> Outcome {
+    let replica = stage.replica.take().ok_or_else(|| Fault::plain("there is no replica"))?;
+    // Nobody is there: it follows no more, and what it has stays.
+    replica.tell("REPLICAOF 127.0.0.1 1")?;
+    sleep(LAG);
+    stage.redis.kill();
+    replica.tell("REPLICAOF NO ONE")?;
+    stage.order(&format!("upstream redis-* 127.0.0.1:{} drop", replica.port()))?;
+    stage.replica = Some(std::mem::replace(&mut stage.redis, replica));
+    sleep(APART);
+    Ok(())
+}
+
+pub(crate) fn replica_failover_alive(stage: &mut Stage<'_>, _: &mut Members) -> Outcome {
+    let replica = stage.replica.take().ok_or_else(|| Fault::plain("there is no replica"))?;
+    replica.tell("REPLICAOF 127.0.0.1 1")?;
+    sleep(LAG);
+    // The master takes the data of the one that lags, and is master again: no connection notices.
+    replica.tell("REPLICAOF NO ONE")?;
+    stage.redis.tell(&format!("REPLICAOF 127.0.0.1 {}", replica.port()))?;
+    let start = Instant::now();
+    while stage.redis.info("master_link_status")? != "up" {
+        if start.elapsed() > seconds(30) {
+            return Err(Fault::plain("Redis did not follow its former replica within 30 s"));
+        }
+        sleep(Duration::from_millis(50));
+    }
+    stage.redis.tell("REPLICAOF NO ONE")?;
+    stage.replica = Some(replica);
+    sleep(APART);
+    Ok(())
+}
+
+pub(crate) fn redis_oom(stage: &mut Stage<'_>, _: &mut Members) -> Outcome {
+    stage.redis.tell("CONFIG SET maxmemory 1mb")?;
+    sleep(seconds(10));
+    stage.redis.tell("CONFIG SET maxmemory 0")?;
+    sleep(APART);
+    Ok(())
+}
+
+pub(crate) fn redis_oom_holder(stage: &mut Stage<'_>, _: &mut Members) -> Outcome {
+    stage.redis.tell("CONFIG SET maxmemory 1mb")?;
+    sleep(seconds(2));
+    for gateway in 0..GATEWAYS {
+        stage.kill_gateway(gateway);
+        stage.start_gateway(gateway)?;
+        sleep(APART);
+    }
+    stage.redis.tell("CONFIG SET maxmemory 0")?;
+    for gateway in 0..GATEWAYS {
+        stage.gateway_ready(gateway)?;
+    }
+    sleep(APART);
+    Ok(())
+}
+
+pub(crate) fn cassandra_stop(stage: &mut Stage<'_>, _: &mut Members) -> Outcome {
+    stage.store.stop();
+    sleep(seconds(if stage.full { 600 } else { 20 }));
+    let (workspace, place) = (stage.workspace, stage.place);
+    stage.store.start_again(workspace, place)?;
+    sleep(APART);
+    Ok(())
+}
+
+pub(crate) fn cassandra_slow(stage: &mut Stage<'_>, _: &mut Members) -> Outcome {
+    stage.order("delay cassandra-* 5000")?;
+    sleep(seconds(20));
+    stage.order("heal cassandra-*")?;
+    sleep(APART);
+    Ok(())
+}
+
+pub(crate) fn haproxy_kill(stage: &mut Stage<'_>, _: &mut Members) -> Outcome {
+    stage.kill_balancer(0);
+    sleep(APART);
+    stage.start_balancer(0)
+}
+
+pub(crate) fn rolling_restart(stage: &mut Stage<'_>, _: &mut Members) -> Outcome {
+    for gateway in 0..GATEWAYS {
+        stage.drain_gateway(gateway);
+        stage.start_gateway(gateway)?;
+        stage.gateway_ready(gateway)?;
+        // HAProxy sees it come back.
+        sleep(seconds(3));
+    }
+    Ok(())
+}
+
+pub(crate) fn holder_kill(stage: &mut Stage<'_>, _: &mut Members) -> Outcome {
+    for gateway in 0..GATEWAYS {
+        stage.kill_gateway(gateway);
+        sleep(seconds(3));
+        stage.start_gateway(gateway)?;
+        stage.gateway_ready(gateway)?;
+        sleep(seconds(7));
+    }
+    Ok(())
+}
+
+pub(crate) fn store_away_idle(stage: &mut Stage<'_>, members: &mut Members) -> Outcome {
+    stage.order("cut cassandra-*")?;
+    sleep(seconds(5));
+    members.fall_silent();
+    // Longer than rooms may be silent in Redis, were they stored.
+    sleep(seconds(8));
+    stage.order("delay cassandra-* 400")?;
+    members.speak_again();
+    sleep(seconds(6));
+    stage.order("heal cassandra-*")?;
+    sleep(APART);
+    Ok(())
+}

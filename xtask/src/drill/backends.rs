@@ -1,0 +1,129 @@
+//! What is behind the gateways of a drill: one Cassandra for all faults, one or two Redis for each.
+//! Not here: how they are broken (`acts`).
+
+use std::io;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::fault::Fault;
+use crate::process::succeeds;
+use crate::servers::cassandra::{self, Cassandra};
+use crate::servers::place::Place;
+use crate::servers::ports::Ports;
+use crate::servers::redis::{self, Redis};
+use crate::workspace::Workspace;
+
+/// Data of a Cassandra from Docker: it must find them again when it starts again.
+const VOLUME: &str = "moim-xtask-drill";
+const END_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The Cassandra of all faults; each has a keyspace of its own.
+pub(crate) struct Store {
+    cassandra: Cassandra,
+    keyspaces: u32,
+}
+
+impl Store {
+    pub(crate) fn start(workspace: &Workspace, place: &Place) -> Result<Self, Fault> {
+        let source = cassandra::source(workspace)?;
+        if matches!(source, cassandra::Source::Docker) {
+            // Of the run before; that there was none is no fault.
+            succeeds(Command::new("docker").args(["volume", "rm", "--force", VOLUME]));
+        }
+        let cassandra = Cassandra::start(workspace, source, place, &mut Ports::new(), Some(VOLUME))?;
+        Ok(Self { cassandra, keyspaces: 0 })
+    }
+
+    pub(crate) fn ready(&mut self, workspace: &Workspace, place: &Place) -> Result<(), Fault> {
+        println!("waiting for cassandra");
+        self.cassandra.ready(workspace, place)
+    }
+
+    pub(crate) fn address(&self) -> String {
+        self.cassandra.address()
+    }
+
+    pub(crate) fn new_keyspace(&mut self) -> String {
+        self.keyspaces += 1;
+        format!("drill_{}", self.keyspaces)
+    }
+
+    /// It stops as an operator stops it.
+    pub(crate) fn stop(&mut self) {
+        let process = &mut self.cassandra.server.process;
+        process.signal(Signal::TERM);
+        if process.wait_within(END_TIMEOUT).is_none() {
+            process.signal(Signal::KILL);
+            process.wait_within(END_TIMEOUT);
+        }
+    }
+
+    pub(crate) fn start_again(&mut self, workspace: &Workspace, place: &Place) -> Result<(), Fault> {
+        self.cassandra.start_again(workspace, place, Some(VOLUME))?;
+        self.cassandra.ready(workspace, place)
+    }
+}
+
+/// A Redis of one fault: the same folder and port over all its lives.
+pub(crate) struct RedisNode {
+    name: String,
+    program: PathBuf,
+    running: Redis,
+}
+
+impl RedisNode {
+    pub(crate) fn start(
+        program: PathBuf,
+        name: String,
+        place: &Place,
+        ports: &mut Ports,
+    ) -> Result<Self, Fault> {
+        let running = Redis::start(&program, &name, place, ports)?;
+        Ok(Self { name, program, running })
+    }
+
+    pub(crate) fn ready(&mut self) -> Result<(), Fault> {
+        self.running.ready()
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.running.port
+    }
+
+    pub(crate) fn log(&self) -> PathBuf {
+        self.running.server.log.clone()
+    }
+
+    pub(crate) fn kill(&mut self) {
+        self.running.server.process.signal(Signal::KILL);
+        self.running.server.process.wait_within(END_TIMEOUT);
+    }
+
+    /// With the data it had.
+    pub(crate) fn start_again(&mut self, place: &Place) -> Result<(), Fault> {
+        self.running = Redis::start_with(&self.program, &self.name, place, self.running.port, &[])?;
+        self.running.ready()
+    }
+
+    /// A command that must be answered.
+    pub(crate) fn tell(&self, words: &str) -> Result<String, Fault> {
+        self.try_to_tell(words)
+            .map_err(|error| Fault::plain(format!("{} did not answer `{words}`: {error}", self.name)))
+    }
+
+    pub(crate) fn try_to_tell(&self, words: &str) -> io::Result<String> {
+        redis::ask(self.running.port, words)
+    }
+
+    /// A number of `INFO`.
+    pub(crate) fn info(&self, key: &str) -> Result<String, Fault> {
+        let info = self.tell("INFO")?;
+        let value = info.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
+        value
+            .map(|value| value.trim().to_owned())
+            .ok_or_else(|| Fault::plain(format!("{} has no {key} in its INFO", self.name)))
+    }
+}

@@ -1,0 +1,107 @@
+//! The table of faults: one entry for each, with what it does and what it needs. To add a fault, add one here.
+//! Not here: how each is made (`acts`).
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use crate::fault::Fault;
+
+use super::members::{Load, Members};
+use super::stage::Stage;
+use super::{acts, random};
+
+/// One fault.
+pub(crate) struct Named {
+    pub(crate) name: &'static str,
+    /// What happens, and after the colon what must hold beside the promises.
+    pub(crate) about: &'static str,
+    pub(crate) load: Load,
+    pub(crate) needs: Needs,
+    /// The longest that any member may wait for any live message, where the promises name a time; with patience.
+    pub(crate) live_within: Option<Duration>,
+    pub(crate) make: fn(&mut Stage<'_>, &mut Members) -> Result<(), Fault>,
+}
+
+/// What a fault needs beside three gateways, one Redis, one Cassandra and one HAProxy.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Needs {
+    /// A second Redis, which follows the first from the start.
+    pub(crate) replica: bool,
+    /// A second HAProxy.
+    pub(crate) second_haproxy: bool,
+    /// Settings of the gateways.
+    pub(crate) settings: &'static [(&'static str, &'static str)],
+}
+
+const USUAL: Load = Load { members: 24, plain: 6, rooms: 4, rate: 60, pages: 6 };
+/// One room, as fast as this machine stands it beside everything else, and its history asked all the time.
+const ONE_FAST_ROOM: Load = Load { members: 6, plain: 1, rooms: 1, rate: 600, pages: 30 };
+/// The promise is 10 s, and then the hole must be filled.
+const PROBE_FINDS_IT: Duration = Duration::from_secs(12);
+/// A busy machine can take a while for anything, but not for as long as the store takes here.
+const UNAFFECTED: Duration = Duration::from_secs(4);
+const NOTHING: Needs = Needs { replica: false, second_haproxy: false, settings: &[] };
+const REPLICA: Needs = Needs { replica: true, ..NOTHING };
+const SECOND_HAPROXY: Needs = Needs { second_haproxy: true, ..NOTHING };
+/// What the store does not have yet must be in Redis all the same.
+const SHORT_RING: Needs = Needs { settings: &[("MOIM__REDIS__RING_ROWS", "32")], ..NOTHING };
+const SHORT_IDLE: Needs = Needs { settings: &[("MOIM__REDIS__ROOM_IDLE_SECONDS", "3")], ..NOTHING };
+
+/// In the order of the promises' own table.
+#[rustfmt::skip] // one line a fault reads as the table it is
+pub(crate) const FAULTS: &[Named] = &[
+    Named { name: "none", about: "nothing happens: what everything else is held against", load: USUAL, needs: NOTHING, live_within: None, make: acts::none },
+    Named { name: "gateway-kill", about: "kill -9 of one gateway of three every 2 s, started again at once", load: USUAL, needs: NOTHING, live_within: None, make: acts::gateway_kill },
+    Named { name: "redis-kill", about: "kill -9 of Redis, started again with its AOF after 2 s", load: USUAL, needs: NOTHING, live_within: None, make: acts::redis_kill },
+    Named { name: "redis-wipe", about: "FLUSHALL", load: USUAL, needs: NOTHING, live_within: None, make: acts::redis_wipe },
+    Named { name: "redis-wipe-unread", about: "FLUSHALL while a gateway's answers and events are on their way to it", load: USUAL, needs: NOTHING, live_within: None, make: acts::redis_wipe_unread },
+    Named { name: "redis-wipe-unstored", about: "FLUSHALL while the store is a second behind", load: USUAL, needs: NOTHING, live_within: None, make: acts::redis_wipe_unstored },
+    Named { name: "pubsub-cut", about: "CLIENT KILL TYPE pubsub, five times", load: USUAL, needs: NOTHING, live_within: None, make: acts::pubsub_cut },
+    Named { name: "pubsub-deaf", about: "one gateway's pub/sub socket stays open and brings nothing for 15 s", load: USUAL, needs: NOTHING, live_within: Some(PROBE_FINDS_IT), make: acts::pubsub_deaf },
+    Named { name: "redis-cut", about: "one gateway is cut off from Redis for 5 s", load: USUAL, needs: NOTHING, live_within: None, make: acts::redis_cut },
+    Named { name: "redis-cut-long", about: "one gateway is cut off from Redis for 60 s: unready after 10 s, sockets moved after 30 s", load: USUAL, needs: NOTHING, live_within: None, make: acts::redis_cut_long },
+    Named { name: "replica-failover", about: "a replica stops following, the master is killed, the replica is promoted and taken", load: USUAL, needs: REPLICA, live_within: None, make: acts::replica_failover },
+    Named { name: "replica-failover-alive", about: "the same data loss and promotion under connections that stay open", load: USUAL, needs: REPLICA, live_within: None, make: acts::replica_failover_alive },
+    Named { name: "replica-attach", about: "a first replica is attached, and leaves again", load: USUAL, needs: NOTHING, live_within: None, make: acts::replica_attach },
+    Named { name: "script-flush", about: "SCRIPT FLUSH ten times a second", load: USUAL, needs: NOTHING, live_within: None, make: acts::script_flush },
+    Named { name: "redis-oom", about: "Redis has no memory for new keys for 10 s: `overloaded` to senders", load: USUAL, needs: NOTHING, live_within: None, make: acts::redis_oom },
+    Named { name: "redis-oom-holder", about: "Redis has no memory, and every gateway is started again meanwhile: it drains and recovers", load: USUAL, needs: NOTHING, live_within: None, make: acts::redis_oom_holder },
+    Named { name: "cassandra-stop", about: "Cassandra stops, and starts again after 20 s (--full: ten minutes): live goes on", load: USUAL, needs: SHORT_RING, live_within: Some(UNAFFECTED), make: acts::cassandra_stop },
+    Named { name: "cassandra-slow", about: "every answer of Cassandra takes 5 s for 20 s: live goes on", load: USUAL, needs: SHORT_RING, live_within: Some(UNAFFECTED), make: acts::cassandra_slow },
+    Named { name: "haproxy-kill", about: "kill -9 of one load balancer of two", load: USUAL, needs: SECOND_HAPROXY, live_within: None, make: acts::haproxy_kill },
+    Named { name: "rolling-restart", about: "each gateway in turn drains and starts again", load: USUAL, needs: NOTHING, live_within: None, make: acts::rolling_restart },
+    Named { name: "holder-kill", about: "each gateway in turn is killed while one room is fast and its history asked all the time", load: ONE_FAST_ROOM, needs: SHORT_RING, live_within: None, make: acts::holder_kill },
+    Named { name: "store-away-idle", about: "the store is away, rooms fall silent past their time, the store is back but slow, and all speak", load: USUAL, needs: SHORT_IDLE, live_within: None, make: acts::store_away_idle },
+    Named { name: "random", about: "faults of this table drawn from the seed, each 10 s after the one before it, for --minutes", load: USUAL, needs: REPLICA, live_within: None, make: random::schedule },
+];
+
+/// The fault of that name.
+pub(crate) fn named(name: &str) -> Result<&'static Named, Fault> {
+    FAULTS.iter().find(|fault| fault.name == name).ok_or_else(|| {
+        let names: Vec<_> = FAULTS.iter().map(|fault| fault.name).collect();
+        Fault::new(format!("no fault is called {name}"), format!("`all`, or some of {}", names.join(", ")))
+    })
+}
+
+/// The faults with what each does.
+pub(crate) fn list() -> String {
+    let width = FAULTS.iter().map(|fault| fault.name.len()).max().unwrap_or(0);
+    FAULTS.iter().fold(String::new(), |mut text, fault| {
+        writeln!(text, "{:width$}  {}", fault.name, fault.about).ok();
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_fault_has_a_name_of_its_own_and_is_found_by_it() {
+        let names: BTreeSet<_> = FAULTS.iter().map(|fault| fault.name).collect();
+        assert_eq!(names.len(), FAULTS.len());
+        assert!(FAULTS.iter().all(|fault| named(fault.name).is_ok()));
+        assert!(named("earthquake").err().unwrap().cure.contains("gateway-kill"));
+    }
+}

@@ -1,0 +1,53 @@
+//! Schedules of several faults, drawn from the seed, each some seconds after the one before has healed.
+//! Not here: the faults themselves (`acts`).
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::fault::Fault;
+
+use super::acts;
+use super::members::Members;
+use super::stage::{GATEWAYS, Stage};
+
+type Act = (&'static str, fn(&mut Stage<'_>, &mut Members) -> Result<(), Fault>);
+
+/// Those that leave everything as it was, so that any can follow any.
+const ACTS: &[Act] = &[
+    ("gateway-kill", kill_one_gateway),
+    ("redis-kill", acts::redis_kill),
+    ("redis-wipe", acts::redis_wipe),
+    ("redis-wipe-unread", acts::redis_wipe_unread),
+    ("pubsub-cut", acts::pubsub_cut),
+    ("pubsub-deaf", acts::pubsub_deaf),
+    ("redis-cut", acts::redis_cut),
+    ("script-flush", acts::script_flush),
+    ("redis-oom", acts::redis_oom),
+    ("cassandra-slow", acts::cassandra_slow),
+    ("replica-attach", acts::replica_attach),
+    ("rolling-restart", acts::rolling_restart),
+];
+
+/// Beside the 10 s of the promises, so that no two overlap by a moment of our own clock.
+const MARGIN: Duration = Duration::from_secs(2);
+
+pub(crate) fn schedule(stage: &mut Stage<'_>, members: &mut Members) -> Result<(), Fault> {
+    let start = Instant::now();
+    let limit = Duration::from_secs(stage.minutes * 60);
+    while start.elapsed() < limit {
+        let (name, act) = ACTS[stage.random.below(ACTS.len())];
+        println!("  random: {name} after {} s", start.elapsed().as_secs());
+        act(stage, members)?;
+        sleep(acts::APART + MARGIN);
+    }
+    Ok(())
+}
+
+/// One at a time: the others are this fault's promise.
+fn kill_one_gateway(stage: &mut Stage<'_>, _: &mut Members) -> Result<(), Fault> {
+    let victim = stage.random.below(GATEWAYS);
+    stage.kill_gateway(victim);
+    sleep(Duration::from_secs(2));
+    stage.start_gateway(victim)?;
+    stage.gateway_ready(victim)
+}

@@ -1,0 +1,409 @@
+//! The cluster of one fault: three gateways behind HAProxy, each with links of its own to Redis and Cassandra through a proxy.
+//! Not here: what is done to it (`acts`), what is behind the links (`backends`).
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::cluster::gateways::answers_200;
+use crate::cluster::haproxy;
+use crate::fault::Fault;
+use crate::guarded::Farewell;
+use crate::servers::place::Place;
+use crate::servers::ports::Ports;
+use crate::servers::server::Server;
+use crate::tools;
+use crate::workspace::Workspace;
+
+use super::DrillArgs;
+use super::backends::{RedisNode, Store};
+use super::faults::Named;
+use super::members::{Load, Members, Surroundings, read_json};
+
+pub(crate) const GATEWAYS: usize = 3;
+const READY_TIMEOUT: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(50);
+const END_TIMEOUT: Duration = Duration::from_secs(60);
+const ORDER_TIMEOUT: Duration = Duration::from_secs(5);
+const CHECK_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// What a drill runs beside the servers.
+pub(crate) struct Programs {
+    pub(crate) moim: PathBuf,
+    loadtest: PathBuf,
+    haproxy: PathBuf,
+    redis: PathBuf,
+}
+
+impl Programs {
+    pub(crate) fn build(workspace: &Workspace, args: &DrillArgs) -> Result<Self, Fault> {
+        let program = |given: &Option<PathBuf>, package: &str| match given {
+            Some(given) => fs::canonicalize(given).map_err(Fault::io(format!("find {}", given.display()))),
+            None => {
+                super::build(workspace, package)?;
+                Ok(workspace.moim_binary().with_file_name(package))
+            }
+        };
+        Ok(Self {
+            moim: program(&args.binary, "moim")?,
+            loadtest: program(&args.loadtest, "moim-loadtest")?,
+            haproxy: tools::haproxy(workspace)?,
+            redis: tools::redis_server(workspace)?,
+        })
+    }
+}
+
+struct Gateway {
+    name: String,
+    public: u16,
+    ops: u16,
+    redis_link: u16,
+    cassandra_link: u16,
+    server: Option<Server>,
+}
+
+struct Balancer {
+    name: String,
+    port: u16,
+    stats: u16,
+    server: Option<Server>,
+}
+
+/// Everything of one fault. Fields end in their order: those in front first.
+pub(crate) struct Stage<'a> {
+    balancers: Vec<Balancer>,
+    gateways: Vec<Gateway>,
+    proxy: Option<Server>,
+    control: u16,
+    /// The one in use, and the one that may follow it.
+    pub(crate) redis: RedisNode,
+    pub(crate) replica: Option<RedisNode>,
+    pub(crate) store: &'a mut Store,
+    pub(crate) workspace: &'a Workspace,
+    pub(crate) place: &'a Place,
+    pub(crate) random: Random,
+    pub(crate) full: bool,
+    pub(crate) minutes: u64,
+    programs: &'a Programs,
+    fault: &'static Named,
+    keyspace: String,
+    evidence: &'a Path,
+    seed: u64,
+    ports: Ports,
+    /// How many were started under way.
+    replicas: u32,
+    unmet: Vec<String>,
+}
+
+/// splitmix64: victims and schedules come from the seed alone.
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        usize::try_from((mixed ^ (mixed >> 31)) % bound.max(1) as u64).unwrap_or(0)
+    }
+}
+
+impl<'a> Stage<'a> {
+    pub(crate) fn start(
+        workspace: &'a Workspace,
+        args: &DrillArgs,
+        programs: &'a Programs,
+        place: &'a Place,
+        store: &'a mut Store,
+        fault: &'static Named,
+        evidence: &'a Path,
+    ) -> Result<Self, Fault> {
+        let mut ports = Ports::new();
+        let redis = start_redis(programs, fault, "redis", place, &mut ports)?;
+        let replica = match fault.needs.replica {
+            true => Some(start_redis(programs, fault, "replica", place, &mut ports)?),
+            false => None,
+        };
+        let keyspace = store.new_keyspace();
+        let control = ports.free()?;
+        let mut stage = Self {
+            balancers: Vec::new(),
+            gateways: Vec::new(),
+            proxy: None,
+            control,
+            redis,
+            replica,
+            store,
+            workspace,
+            place,
+            random: Random(args.seed),
+            full: args.full,
+            minutes: args.minutes,
+            programs,
+            fault,
+            keyspace,
+            evidence,
+            seed: args.seed,
+            ports,
+            replicas: 0,
+            unmet: Vec::new(),
+        };
+        stage.start_all()?;
+        Ok(stage)
+    }
+
+    fn start_all(&mut self) -> Result<(), Fault> {
+        self.redis.ready()?;
+        if let Some(replica) = &mut self.replica {
+            replica.ready()?;
+            replica.tell(&format!("REPLICAOF 127.0.0.1 {}", self.redis.port()))?;
+        }
+        for number in 1..=GATEWAYS {
+            let mut port = || self.ports.free();
+            let (public, ops, redis_link, cassandra_link) = (port()?, port()?, port()?, port()?);
+            let name = format!("gateway-{number}");
+            self.gateways.push(Gateway { name, public, ops, redis_link, cassandra_link, server: None });
+        }
+        self.start_proxy()?;
+        self.migrate()?;
+        for index in 0..GATEWAYS {
+            self.start_gateway(index)?;
+        }
+        for index in 0..GATEWAYS {
+            self.gateway_ready(index)?;
+        }
+        for number in 0..1 + usize::from(self.fault.needs.second_haproxy) {
+            let (port, stats) = (self.ports.free()?, self.ports.free()?);
+            let name = format!("haproxy-{}", number + 1);
+            self.balancers.push(Balancer { name, port, stats, server: None });
+            self.start_balancer(number)?;
+        }
+        Ok(())
+    }
+
+    /// The name of a server of this fault, for its log and its data.
+    fn name(&self, server: &str) -> String {
+        format!("{}-{server}", self.fault.name)
+    }
+
+    fn start_proxy(&mut self) -> Result<(), Fault> {
+        let mut command = Command::new(&self.programs.loadtest);
+        command.arg("proxy").arg("--control").arg(format!("127.0.0.1:{}", self.control));
+        let cassandra = self.store.address();
+        for (index, gateway) in self.gateways.iter().enumerate() {
+            let number = index + 1;
+            let redis =
+                format!("redis-{number}=127.0.0.1:{}=127.0.0.1:{}", gateway.redis_link, self.redis.port());
+            let store = format!("cassandra-{number}=127.0.0.1:{}={cassandra}", gateway.cassandra_link);
+            command.arg("--route").arg(redis).arg("--route").arg(store);
+        }
+        let control = self.control;
+        let mut proxy = Server::start(self.name("proxy"), &command, &Farewell::None, self.place)?;
+        proxy.ready(READY_TIMEOUT, || TcpStream::connect((Ipv4Addr::LOCALHOST, control)).is_ok())?;
+        self.proxy = Some(proxy);
+        Ok(())
+    }
+
+    /// On a busy machine a node of Cassandra can take longer for a table than it gives itself; what is there stays.
+    fn migrate(&self) -> Result<(), Fault> {
+        let mut command = Command::new(&self.programs.moim);
+        command.arg("migrate").envs(self.settings(&self.gateways[0])).current_dir(self.place.path());
+        let name = self.name("migrate");
+        let once = || {
+            Server::start(name.clone(), &command, &Farewell::None, self.place)?.finished(READY_TIMEOUT * 2)
+        };
+        once().or_else(|_| once()).or_else(|_| once())
+    }
+
+    fn settings(&self, gateway: &Gateway) -> Vec<(&'static str, String)> {
+        let local = |port: u16| format!("127.0.0.1:{port}");
+        let mut settings = vec![
+            ("MOIM__BUS__KIND", "redis".to_owned()),
+            ("MOIM__REDIS__URLS", format!("redis://{}", local(gateway.redis_link))),
+            ("MOIM__STORE__KIND", "cassandra".to_owned()),
+            ("MOIM__CASSANDRA__CONTACT_POINTS", local(gateway.cassandra_link)),
+            ("MOIM__CASSANDRA__KEYSPACE", self.keyspace.clone()),
+            ("MOIM__CASSANDRA__REPLICATION_FACTOR", "1".to_owned()),
+            ("MOIM__LISTEN__PUBLIC", local(gateway.public)),
+            ("MOIM__LISTEN__OPS", local(gateway.ops)),
+            ("MOIM__LISTEN__TRUSTED_PROXIES", "127.0.0.1/32".to_owned()),
+            // HAProxy looks every second and believes the second 503.
+            ("MOIM__DRAIN__UNREADY_SECONDS", "3".to_owned()),
+            ("MOIM__DRAIN__SPREAD_SECONDS", "3".to_owned()),
+            ("MOIM__DRAIN__GRACE_SECONDS", "20".to_owned()),
+            ("RUST_BACKTRACE", "1".to_owned()),
+        ];
+        settings.extend(self.fault.needs.settings.iter().map(|(key, value)| (*key, (*value).to_owned())));
+        settings
+    }
+
+    /// Starts it without waiting.
+    pub(crate) fn start_gateway(&mut self, index: usize) -> Result<(), Fault> {
+        let gateway = &self.gateways[index];
+        let mut command = Command::new(&self.programs.moim);
+        command.arg("serve").envs(self.settings(gateway)).current_dir(self.place.path());
+        let server = Server::start(self.name(&gateway.name), &command, &Farewell::None, self.place)?;
+        self.gateways[index].server = Some(server);
+        Ok(())
+    }
+
+    pub(crate) fn gateway_ready(&mut self, index: usize) -> Result<(), Fault> {
+        let start = Instant::now();
+        while !self.is_gateway_ready(index) {
+            let gateway = &mut self.gateways[index];
+            let name = &gateway.name;
+            match gateway.server.as_mut().map(|server| server.process.ended()) {
+                None => return Err(Fault::plain(format!("{name} is not running"))),
+                Some(Some(status)) => return Err(Fault::plain(format!("{name} ended with {status}"))),
+                Some(None) if start.elapsed() > READY_TIMEOUT => {
+                    return Err(Fault::plain(format!(
+                        "{name} is not ready after {} s",
+                        READY_TIMEOUT.as_secs()
+                    )));
+                }
+                Some(None) => sleep(POLL),
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn is_gateway_ready(&self, index: usize) -> bool {
+        answers_200(self.gateways[index].ops, "/readyz")
+    }
+
+    pub(crate) fn kill_gateway(&mut self, index: usize) {
+        if let Some(mut server) = self.gateways[index].server.take() {
+            server.process.signal(Signal::KILL);
+            server.process.wait_within(END_TIMEOUT);
+        }
+    }
+
+    /// It drains, and ends with success.
+    pub(crate) fn drain_gateway(&mut self, index: usize) {
+        let Some(mut server) = self.gateways[index].server.take() else { return };
+        server.process.signal(Signal::TERM);
+        let ended = server.process.wait_within(END_TIMEOUT);
+        let name = self.gateways[index].name.clone();
+        self.demand(ended.is_some_and(|status| status.success()), || {
+            format!("{name} was asked to stop and ended with {ended:?}")
+        });
+    }
+
+    pub(crate) fn start_balancer(&mut self, index: usize) -> Result<(), Fault> {
+        let Balancer { name, port, stats, .. } = &self.balancers[index];
+        let (name, port, stats) = (self.name(name), *port, *stats);
+        let gateways: Vec<_> = self.gateways.iter().map(|it| (it.name.as_str(), it.public, it.ops)).collect();
+        let config = self.place.path().join(format!("{name}.cfg"));
+        fs::write(&config, haproxy::text(port, stats, &gateways))
+            .map_err(Fault::io(format!("write {}", config.display())))?;
+        let mut command = Command::new(&self.programs.haproxy);
+        command.args(["-db", "-q", "-f"]).arg(config);
+        let mut server = Server::start(name, &command, &Farewell::None, self.place)?;
+        server.ready(READY_TIMEOUT, || answers_200(port, "/"))?;
+        self.balancers[index].server = Some(server);
+        Ok(())
+    }
+
+    pub(crate) fn kill_balancer(&mut self, index: usize) {
+        if let Some(mut server) = self.balancers[index].server.take() {
+            server.process.signal(Signal::KILL);
+            server.process.wait_within(END_TIMEOUT);
+        }
+    }
+
+    /// Another Redis, which follows nobody yet.
+    pub(crate) fn start_replica(&mut self) -> Result<RedisNode, Fault> {
+        self.replicas += 1;
+        let name = format!("replica-{}", self.replicas);
+        let mut replica = start_redis(self.programs, self.fault, &name, self.place, &mut self.ports)?;
+        replica.ready()?;
+        Ok(replica)
+    }
+
+    /// An order to the proxy, such as `cut redis-1`.
+    pub(crate) fn order(&self, order: &str) -> Result<(), Fault> {
+        let send = || {
+            let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.control))?;
+            stream.set_read_timeout(Some(ORDER_TIMEOUT))?;
+            stream.write_all(format!("{order}\n").as_bytes())?;
+            let mut answer = String::new();
+            BufReader::new(stream).read_line(&mut answer)?;
+            Ok(answer)
+        };
+        let answer = send().map_err(Fault::io(format!("tell the proxy `{order}`")))?;
+        if answer == "ok\n" {
+            return Ok(());
+        }
+        Err(Fault::plain(format!("the proxy answered `{order}` with {answer:?}")))
+    }
+
+    /// Writes down that something did not hold which had to.
+    pub(crate) fn demand(&mut self, holds: bool, what: impl FnOnce() -> String) {
+        if !holds {
+            self.unmet.push(what());
+        }
+    }
+
+    pub(crate) fn members(&mut self, load: &Load) -> Result<Members, Fault> {
+        let addresses: Vec<u16> = self.balancers.iter().map(|it| it.port).collect();
+        let gateways: Vec<u16> = self.gateways.iter().map(|it| it.public).collect();
+        let around = Surroundings {
+            loadtest: &self.programs.loadtest,
+            addresses: &addresses,
+            gateways: &gateways,
+            evidence: self.evidence,
+            seed: self.seed,
+            name: self.name("members"),
+        };
+        Members::start(&around, load, self.place)
+    }
+
+    /// What the checker says of it all, with the store read past the gateways and through one.
+    pub(crate) fn check(&mut self) -> Result<Value, Fault> {
+        let mut command = Command::new(&self.programs.loadtest);
+        command.arg("check").arg(self.evidence);
+        command.args(["--keyspace", &self.keyspace, "--cassandra", &self.store.address()]);
+        command.arg("--gateway").arg(format!("127.0.0.1:{}", self.gateways[0].public));
+        let mut server = Server::start(self.name("check"), &command, &Farewell::None, self.place)?;
+        let verdict = self.evidence.join("verdict.json");
+        // Exit status 1 is a verdict as well, if there is one.
+        match server.finished(CHECK_TIMEOUT) {
+            Err(fault) if !verdict.exists() => Err(fault),
+            _ => read_json(&verdict),
+        }
+    }
+
+    /// What did not hold, and the logs. A gateway may not panic, whatever happens to it.
+    pub(crate) fn end(mut self) -> Result<(Vec<String>, Vec<PathBuf>), Fault> {
+        let names = self.gateways.iter().map(|gateway| gateway.name.clone());
+        let names: Vec<_> = names.chain(["members", "check", "proxy"].map(str::to_owned)).collect();
+        let mut logs: Vec<_> = names.iter().map(|name| self.place.log(&self.name(name))).collect();
+        logs.push(self.redis.log());
+        logs.extend(self.replica.as_ref().map(RedisNode::log));
+        for log in &logs[..GATEWAYS] {
+            let text = fs::read(log).map_err(Fault::io(format!("read {}", log.display())))?;
+            let text = String::from_utf8_lossy(&text);
+            if let Some(line) = text.lines().find(|line| line.contains("panicked at")) {
+                self.unmet.push(format!("{}: {line}", log.display()));
+            }
+        }
+        Ok((std::mem::take(&mut self.unmet), logs))
+    }
+}
+
+fn start_redis(
+    programs: &Programs,
+    fault: &Named,
+    name: &str,
+    place: &Place,
+    ports: &mut Ports,
+) -> Result<RedisNode, Fault> {
+    RedisNode::start(programs.redis.clone(), format!("{}-{name}", fault.name), place, ports)
+}
