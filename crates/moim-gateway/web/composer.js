@@ -10,7 +10,7 @@ export class Composer {
   /**
    * @param {HTMLFormElement} form
    * @param {HTMLTextAreaElement} text
-   * @param {{ send: (content: string) => void, typing: (isTyping: boolean) => void }} actions
+   * @param {{ send: (content: string) => void, typing: (isTyping: boolean) => void, page: (screens: number) => void }} actions
    */
   constructor(form, text, actions) {
     this.#form = form;
@@ -20,6 +20,12 @@ export class Composer {
       actions.typing(text.value.trim() !== '');
     });
     text.addEventListener('keydown', (event) => {
+      // One can read back without leaving the box; a long text of one's own keeps these keys.
+      const page = { PageUp: -1, PageDown: 1 }[event.key];
+      if (page !== undefined && text.scrollHeight <= HEIGHT_MAX_PX) {
+        event.preventDefault();
+        actions.page(page);
+      }
       // While a syllable is being composed Enter only ends it; Safari says so by the key code alone.
       if (event.key !== 'Enter' || event.shiftKey || event.isComposing || event.keyCode === 229) return;
       event.preventDefault();
