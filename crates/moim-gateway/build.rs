@@ -27,7 +27,9 @@ fn main() -> io::Result<()> {
             let path = entry?.path();
             println!("cargo::rerun-if-changed={}", path.display());
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            files.insert(format!("{prefix}{name}"), fs::read(&path)?);
+            let text = fs::read_to_string(&path)?;
+            let shipped = if name.ends_with(".js") { without_comments(&name, &text)? } else { text };
+            files.insert(format!("{prefix}{name}"), shipped.into_bytes());
         }
     }
     let page = files.remove(PAGE).ok_or_else(|| io::Error::other(format!("there is no {PAGE}")))?;
@@ -41,6 +43,30 @@ fn main() -> io::Result<()> {
     }
     table.push_str("];\n");
     fs::write(out.join("assets.rs"), table)
+}
+
+/// A third of our modules are comments, which no browser needs. Their lines stay, empty, so that a line that an error
+/// names is the same in the repository. Only whole lines go: telling a comment behind code from a string takes a parser.
+fn without_comments(name: &str, text: &str) -> io::Result<String> {
+    let mut kept = String::with_capacity(text.len());
+    let mut in_block = false;
+    for line in text.lines() {
+        let code = line.trim_start();
+        if line.matches('`').count() % 2 == 1 {
+            return Err(io::Error::other(format!("{name}: a template over several lines could look like a comment")));
+        }
+        let opens = !in_block && code.starts_with("/*");
+        let is_comment = in_block || opens || code.starts_with("//");
+        in_block = (in_block || opens) && !code.contains("*/");
+        if !is_comment {
+            kept.push_str(line);
+        } else if let Some((_, rest)) = code.split_once("*/").filter(|(_, rest)| !rest.trim().is_empty()) {
+            // `/** @type {…} */ (value)`: the code behind the comment.
+            kept.push_str(rest);
+        }
+        kept.push('\n');
+    }
+    Ok(kept)
 }
 
 fn modules(files: &BTreeMap<String, Vec<u8>>) -> String {

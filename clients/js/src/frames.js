@@ -55,11 +55,17 @@ export class MoimError extends Error {
   }
 }
 
+/** `.` and `..`, in any spelling, are steps in an address and never its last part. @param {string} room */
+export function isDots(room) {
+  return room === '.' || room === '..';
+}
+
 /**
  * Where to connect to.
  * @param {string} base such as `wss://chat.example.org`; `http` and `https` are understood
  * @param {{ room: string, username: string }} who
  * @param {{ seq: number, epoch: string } | null} cursor
+ * @throws {MoimError} when no address can name the room
  */
 export function chatUrl(base, { room, username }, cursor) {
   const query = new URLSearchParams();
@@ -68,6 +74,7 @@ export function chatUrl(base, { room, username }, cursor) {
     query.set('since', String(cursor.seq));
     query.set('epoch', cursor.epoch);
   }
+  if (isDots(room)) throw new MoimError('room_invalid', 'no address can name a room of dots alone');
   const root = base.replace(/^http/, 'ws').replace(/\/+$/, '');
   return `${root}/chat/${encodeURIComponent(room)}?${query}`;
 }

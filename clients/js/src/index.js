@@ -2,6 +2,6 @@
 // Not here: any of it.
 
 export { RoomClient } from './room_client.js';
-export { MoimError } from './frames.js';
+export { MoimError, isDots } from './frames.js';
 export { OUTBOX_MAX } from './outbox.js';
 export { mayReconnect } from './close_codes.js';

@@ -3,6 +3,7 @@
 
 import { copyText } from './connect_lines.js';
 import { face, part } from './message_item.js';
+import { plainName } from './rich_text.js';
 import { roomState } from './rooms.js';
 import { texts } from './texts.js';
 
@@ -71,7 +72,7 @@ export class Members {
 function memberItem(name, isOwn) {
   const item = part('li', 'member');
   item.dataset.testid = 'member';
-  item.append(face(name), part('bdi', 'name', name));
+  item.append(face(name), part('bdi', 'name', plainName(name)));
   if (isOwn) item.append(part('span', 'you', texts().you));
   return item;
 }

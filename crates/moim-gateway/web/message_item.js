@@ -1,7 +1,7 @@
 // One entry of the list as an element: a message, a notice, a gap. Text goes in as text only, never as markup.
 // Not here: where an entry stands among the others (`timeline.js`), what of the list is in the page (`message_list.js`).
 
-import { FOLD_LETTERS, UNFOLD_TIMES, folded, richText } from './rich_text.js';
+import { FOLD_LETTERS, UNFOLD_TIMES, folded, plainName, richText } from './rich_text.js';
 import { errorText, locale, texts } from './texts.js';
 
 /** @import { Entry, GapEntry, Notice, Shown } from './timeline.js' */
@@ -40,7 +40,7 @@ export function colourOf(username) {
 
 /** A round sign with the first letter of a name. @param {string} username */
 export function face(username) {
-  const [letter = '?'] = username.trim() || '?';
+  const [letter = '?'] = plainName(username).trim() || '?';
   const element = part('span', 'face', letter.toUpperCase());
   element.dataset.colour = colourOf(username);
   element.setAttribute('aria-hidden', 'true');
@@ -67,7 +67,7 @@ export function drawItem(item, entry) {
 function messageItem(shown, acts) {
   const item = part('li', shown.own ? 'message own' : 'message');
   const author = part('div', 'author');
-  const name = part('bdi', 'name', shown.username);
+  const name = part('bdi', 'name', plainName(shown.username));
   author.dataset.colour = colourOf(shown.username);
   author.append(name);
   const line = part('div', 'line');

@@ -98,20 +98,20 @@ export class MessageList {
     const { entries } = this.timeline;
     const first = this.#first === null ? 0 : entries.indexOf(this.#first);
     const start = this.#isAtEnd ? entries.length - WINDOW : first < 0 ? this.#start : first;
-    this.#show(Math.max(0, start));
-    this.#stretch();
+    // In one go with what came in: two steps could meet the upper edge between them, and lose the place.
+    this.#show(this.#stretched(Math.max(0, start)));
     this.#actions.moved();
   }
 
-  /** More of what is known, when the reader comes near the edge of the window. */
-  #stretch() {
+  /** Where the window begins when the reader comes near one of its edges. @param {number} start */
+  #stretched(start) {
     const { scrollTop, scrollHeight, clientHeight } = this.#scroller;
     const near = clientHeight * 1.5;
-    const { length } = this.timeline.entries;
-    if (scrollTop < near && this.#start > 0) this.#show(Math.max(0, this.#start - STEP));
-    else if (scrollHeight - scrollTop - clientHeight < near && this.#start + WINDOW < length) {
-      this.#show(Math.min(this.#start + STEP, length - WINDOW));
-    }
+    const last = Math.max(0, this.timeline.entries.length - WINDOW);
+    if (this.#isAtEnd) return start;
+    if (scrollTop < near) return Math.max(0, start - STEP);
+    if (scrollHeight - scrollTop - clientHeight < near) return Math.min(start + STEP, last);
+    return start;
   }
 
   /** Puts the window's entries into the page, from `start` on. @param {number} start */
@@ -224,7 +224,8 @@ export class MessageList {
     const { scrollTop, scrollHeight, clientHeight } = this.#scroller;
     const hasAll = this.#start + WINDOW >= this.#drawnLength;
     this.#isAtEnd = hasAll && scrollHeight - scrollTop - clientHeight < END_MARGIN_PX;
-    this.#stretch();
+    const start = this.#stretched(this.#start);
+    if (start !== this.#start) this.#show(start);
     this.#actions.moved();
   }
 }

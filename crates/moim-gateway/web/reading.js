@@ -2,6 +2,7 @@
 // Not here: where the reader has scrolled to (`message_list.js`).
 
 import { memory } from './memory.js';
+import { plainName } from './rich_text.js';
 import { texts } from './texts.js';
 
 /** @import { MessageList } from './message_list.js' */
@@ -94,6 +95,6 @@ export class Reading {
     this.#voice.textContent =
       messages.length > SPOKEN_MAX
         ? newMessages(messages.length)
-        : messages.map(({ username, content }) => heard(username, short(content))).join('\n');
+        : messages.map(({ username, content }) => heard(plainName(username), short(content))).join('\n');
   }
 }

@@ -11,7 +11,7 @@ export const UNFOLD_TIMES = 8;
  * Only what begins as a web address. No white space, no quotes or angles, and no letter that turns the direction of
  * writing: a link must lead where it reads.
  */
-const ADDRESS = /https?:\/\/[^\s<>"'`\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]{1,2000}/giu;
+const ADDRESS = /https?:\/\/[^\s<>"'\u0060\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]{1,2000}/giu;
 /** Ends a sentence more often than an address. */
 const TRAILING = /[.,:;!?…。、，！？」』）)\]}*_~]+$/u;
 
@@ -52,6 +52,15 @@ export function withoutTrailing(text) {
     if (next === kept) return kept;
     kept = next;
   }
+}
+
+/**
+ * A name as it is shown: letters that turn the direction of what stands beside it are left out. (An element of its own
+ * does not hold them: the letter that ends an isolation ends that one as well.)
+ * @param {string} name
+ */
+export function plainName(name) {
+  return name.replace(/[\u202a-\u202e\u2066-\u2069]/g, '') || '?';
 }
 
 /** @param {string} content @returns {Node[]} */

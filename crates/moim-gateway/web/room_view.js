@@ -9,6 +9,7 @@ import { memory } from './memory.js';
 import { MessageList } from './message_list.js';
 import { OwnMessages } from './own_messages.js';
 import { Reading } from './reading.js';
+import { plainName } from './rich_text.js';
 import { errorText, texts } from './texts.js';
 import { TypingLine } from './typing_line.js';
 
@@ -89,7 +90,7 @@ export class RoomView {
     const client = new RoomClient({ url: location.origin, room, username: name });
     this.#client = client;
     this.#listen(client);
-    element('room-name').textContent = client.room;
+    element('room-name').textContent = plainName(client.room);
     element('chat').hidden = false;
     const visit = memory.visits.find((known) => known.room === client.room);
     memory.visit(client.room);
@@ -156,7 +157,7 @@ export class RoomView {
     });
     client.on('system', ({ event, username, count }) => {
       if (event === 'leave') this.#typing.set(username, false);
-      this.#notice(() => texts()[event === 'join' ? 'join' : 'leaveNotice'](username, (count ?? 1) - 1));
+      this.#notice(() => texts()[event === 'join' ? 'join' : 'leaveNotice'](plainName(username), (count ?? 1) - 1));
       this.#members.changed();
     });
     client.on('presence', ({ userCount }) => {
@@ -235,7 +236,7 @@ export class RoomView {
     news.hidden = unseen === 0 || this.#list.isAtEnd;
     news.textContent = texts().newMessages(unseen);
     toEnd.hidden = this.#list.isAtEnd || !news.hidden;
-    const { room } = this.#client;
+    const room = plainName(this.#client.room);
     document.title = unseen > 0 && document.hidden ? `(${unseen}) ${room} · moim` : `${room} · moim`;
     this.#showOlder();
     const isNearTop = this.#list.isAtTop && this.#scroller.scrollTop < this.#scroller.clientHeight * NEAR_TOP_SCREENS;

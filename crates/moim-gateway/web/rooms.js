@@ -1,8 +1,11 @@
 // The rooms visited before: how many are in each now, and what was said there since.
 // Not here: what is remembered of them (`memory.js`), entering them (`page.js`).
 
+import { isDots } from '/client/index.js';
+
 import { memory } from './memory.js';
 import { part } from './message_item.js';
+import { plainName } from './rich_text.js';
 import { texts } from './texts.js';
 
 /** @typedef {{ userCount: number, seq: number, epoch: string, members?: string[] }} RoomState */
@@ -11,6 +14,8 @@ const ASK_EVERY_MS = 15_000;
 
 /** How it stands with a room, or null while that cannot be known. @param {string} room @returns {Promise<RoomState | null>} */
 export async function roomState(room) {
+  // No room can be called so: the server would only refuse it.
+  if (/\p{Cc}/u.test(room) || isDots(room)) return null;
   try {
     const answer = await fetch(`/api/v1/rooms/${encodeURIComponent(room)}`);
     return answer.ok ? await answer.json() : null;
@@ -74,7 +79,7 @@ export class RoomList {
     pick.dataset.testid = 'pick';
     pick.dataset.room = room;
     if (isHere) pick.setAttribute('aria-current', 'page');
-    const name = part('bdi', 'name', room);
+    const name = part('bdi', 'name', plainName(room));
     pick.append(name);
     // Numbers of another epoch cannot be counted from.
     const unread = state && seq !== undefined && state.epoch === epoch ? Math.max(0, state.seq - seq) : 0;
@@ -87,10 +92,10 @@ export class RoomList {
     if (state && state.userCount > 0) pick.append(part('span', 'here', texts().count(state.userCount)));
     pick.addEventListener('click', () => this.#actions.pick(room));
     const forget = part('button', 'forget');
-    Object.assign(forget, { type: 'button', title: texts().forget(room) });
+    Object.assign(forget, { type: 'button', title: texts().forget(plainName(room)) });
     forget.dataset.testid = 'forget';
     forget.dataset.room = room;
-    forget.append(part('span', 'hidden-words', texts().forget(room)));
+    forget.append(part('span', 'hidden-words', texts().forget(plainName(room))));
     forget.addEventListener('click', () => {
       memory.forget(room);
       this.draw();

@@ -79,6 +79,7 @@ const TEXTS = {
     no_answer: fault('서버가 응답하지 않습니다.'),
     outcome_unknown: fault('오래 끊겨 있어 전달되었는지 알 수 없습니다.'),
     cannot_connect: fault('이 주소로는 연결할 수 없습니다.'),
+    room_invalid: fault('방 이름이 올바르지 않습니다.'),
   },
   en: {
     title: 'Pick a room and start talking',
@@ -154,6 +155,7 @@ const TEXTS = {
     no_answer: fault('The server does not answer.'),
     outcome_unknown: fault('You were away for long: whether it was delivered is not known.'),
     cannot_connect: fault('There is no way to connect to this address.'),
+    room_invalid: fault('The room name is not valid.'),
   },
 };
 

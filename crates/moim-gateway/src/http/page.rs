@@ -62,17 +62,20 @@ fn serve(request: &Request) -> Answer {
         Response::new(Body::from(Bytes::from_static(bytes)))
     };
     let headers = response.headers_mut();
-    let fixed: [(HeaderName, &'static str); 6] = [
+    let fixed: [(HeaderName, &'static str); 5] = [
         (CONTENT_TYPE, kind),
         // Asked for again each time, so that a new version is never mixed with an old one.
         (CACHE_CONTROL, "no-cache"),
         (VARY, "accept-encoding"),
-        (CONTENT_SECURITY_POLICY, POLICY),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (REFERRER_POLICY, "no-referrer"),
     ];
     for (name, value) in fixed {
         headers.insert(name, HeaderValue::from_static(value));
+    }
+    // Of what else is served here nothing is a document of its own, unless somebody opens the icon.
+    if asset.path.is_empty() || asset.path.ends_with(".svg") {
+        headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     }
     if let Some(encoding) = encoding.filter(|_| !known) {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
