@@ -89,7 +89,7 @@ for (const { name, options } of READERS) {
     await minsu.part('gap').waitFor();
     await minsu.page.locator('#scroller').evaluate((scroller) => scroller.scrollTo(0, 0));
     await minsu.part('to-end').waitFor();
-    await minsu.part('more').first().waitFor();
+    await minsu.page.locator('.more:visible').waitFor();
     await isSound(minsu, 'read back, with a link, a long message, a gap');
     room.say(said(52));
     await minsu.part('new-messages').waitFor();
@@ -101,7 +101,7 @@ for (const { name, options } of READERS) {
       if (content === '거절') room.say({ type: 'error', room: 'r', code: 'bad_frame', message: '안 됩니다', clientId });
     };
     await minsu.say('거절');
-    await minsu.part('resend').waitFor();
+    await minsu.page.locator('.resend:visible').waitFor();
     await isSound(minsu, 'a message that failed');
     room.greeting = [];
     await room.hangUp(1012);
@@ -136,7 +136,7 @@ test('axe does see faults on this page', async () => {
 test('who wants no motion sees none', async () => {
   for (const reducedMotion of /** @type {const} */ (['reduce', 'no-preference'])) {
     const minsu = await people.arrive(server.origin, { reducedMotion });
-    await minsu.enter('민수', '움직임');
+    await minsu.enter(`민수 ${reducedMotion}`, '움직임');
     await minsu.say('가만히');
     await minsu.allStored();
     const moving = await minsu.page.evaluate(() => {

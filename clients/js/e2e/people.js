@@ -59,6 +59,11 @@ export class People {
     return person;
   }
 
+  /** A page with nothing in it, for putting pictures together. @param {BrowserContextOptions} options */
+  async blank(options) {
+    return (await this.#browser.newContext(options)).newPage();
+  }
+
   /** Everybody leaves; whatever should not have been on their pages fails the test. */
   async leave() {
     const everyone = this.#everyone.splice(0);

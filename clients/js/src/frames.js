@@ -22,6 +22,7 @@ export const FRAME_BYTES_MAX = 1024 * 1024;
  */
 /** @typedef {{ room: string, epoch: string, seq: number, userCount: number, recovered: boolean }} Joined */
 /** @typedef {{ room: string, clientId: string, seq: number, epoch: string, level: AckLevel }} Ack */
+/** @typedef {{ seq: number, epoch: string }} Position a place in a room's log: everything up to it was seen */
 /** @typedef {{ epoch: string, from: number, to: number }} Gap from and to are both missing */
 /**
  * @typedef {object} System
@@ -64,7 +65,7 @@ export function isDots(room) {
  * Where to connect to.
  * @param {string} base such as `wss://chat.example.org`; `http` and `https` are understood
  * @param {{ room: string, username: string }} who
- * @param {{ seq: number, epoch: string } | null} cursor
+ * @param {Position | null} cursor
  * @throws {MoimError} when no address can name the room
  */
 export function chatUrl(base, { room, username }, cursor) {

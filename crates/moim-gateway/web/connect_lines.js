@@ -16,16 +16,19 @@ const WAYS = [
     name: 'JavaScript',
     lines: (origin, room) =>
       [
-        `const chat = new WebSocket("${origin.replace(/^http/, 'ws')}/chat/${segment(room)}?username=Mina");`,
-        'chat.onmessage = (event) => console.log(JSON.parse(event.data));',
-        'chat.onopen = () => chat.send(JSON.stringify({ type: "message", content: "안녕하세요" }));',
+        'const chat = new WebSocket(',
+        `  "${origin.replace(/^http/, 'ws')}/chat/${segment(room)}?username=Mina");`,
+        'chat.onmessage = (event) => console.log(event.data);',
+        'chat.onopen = () =>',
+        '  chat.send(JSON.stringify({ content: "안녕하세요" }));',
       ].join('\n'),
   },
   {
     name: 'curl',
     lines: (origin, room) =>
       [
-        `curl "${origin}/api/v1/rooms/${segment(room)}/messages" -d '{"username":"curl","content":"hello"}'`,
+        `curl "${origin}/api/v1/rooms/${segment(room)}/messages" \\`,
+        `  -d '{"username":"curl","content":"hello"}'`,
         `curl "${origin}/api/v1/rooms/${segment(room)}/messages?after=0&wait=30"`,
       ].join('\n'),
   },
@@ -33,7 +36,7 @@ const WAYS = [
     name: 'websocat',
     lines: (origin, room) =>
       [
-        `echo '{"type":"message","content":"hello"}' |`,
+        `echo '{"content":"hello"}' |`,
         `  websocat -n "${origin.replace(/^http/, 'ws')}/chat/${segment(room)}?username=websocat"`,
       ].join('\n'),
   },

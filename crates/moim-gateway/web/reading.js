@@ -23,7 +23,7 @@ export class Reading {
   #where;
   /** The reader has been at the end since the line was drawn: the next unread message draws a new one. */
   #isCaughtUp = true;
-  #savedSeq = 0;
+  #savedSeq = -1;
   /** @type {Shown[]} */
   #toSpeak = [];
   /** @type {any} */
@@ -44,7 +44,7 @@ export class Reading {
   /** A room is entered. @param {number | undefined} readUpTo the last number read there before */
   start(readUpTo) {
     this.unseen = 0;
-    this.#savedSeq = 0;
+    this.#savedSeq = -1;
     this.#isCaughtUp = readUpTo === undefined;
     this.#list.timeline.readUpTo = readUpTo ?? null;
     this.#toSpeak = [];
