@@ -53,7 +53,9 @@ fn without_comments(name: &str, text: &str) -> io::Result<String> {
     for line in text.lines() {
         let code = line.trim_start();
         if line.matches('`').count() % 2 == 1 {
-            return Err(io::Error::other(format!("{name}: a template over several lines could look like a comment")));
+            return Err(io::Error::other(format!(
+                "{name}: a template over several lines could look like a comment"
+            )));
         }
         let opens = !in_block && code.starts_with("/*");
         let is_comment = in_block || opens || code.starts_with("//");
@@ -92,7 +94,8 @@ fn asset(out: &Path, index: usize, path: &str, bytes: &[u8]) -> io::Result<Strin
     for (form, content) in [("plain", bytes), ("gzip", &gzip.finish()?), ("brotli", &small)] {
         let file = out.join(format!("{index}.{form}"));
         fs::write(&file, content)?;
-        write!(row, ", {form}: include_bytes!({:?})", file.display().to_string()).map_err(io::Error::other)?;
+        write!(row, ", {form}: include_bytes!({:?})", file.display().to_string())
+            .map_err(io::Error::other)?;
     }
     Ok(row + " },\n")
 }

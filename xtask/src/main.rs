@@ -16,6 +16,7 @@ mod tools;
 mod with_servers;
 mod workspace;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
@@ -42,6 +43,8 @@ enum Command {
     Cluster(cluster::ClusterArgs),
     /// Play the Autobahn WebSocket testsuite against the gateway
     Autobahn(autobahn::AutobahnArgs),
+    /// Take pictures of the page in every state, language, light and size, and the one of README.md
+    Screenshots(ScreenshotsArgs),
     /// Check licences, duplicate crates and sources with cargo-deny
     Deny,
 }
@@ -59,6 +62,13 @@ struct TestArgs {
     list: bool,
 }
 
+#[derive(Args)]
+struct ScreenshotsArgs {
+    /// The folder they are put into
+    #[arg(default_value = "target/screenshots")]
+    folder: PathBuf,
+}
+
 fn main() -> ExitCode {
     let command = Cli::parse().command;
     let outcome = Workspace::find().and_then(|workspace| match command {
@@ -67,6 +77,7 @@ fn main() -> ExitCode {
         Command::WithServers(args) => with_servers::run(&workspace, &args),
         Command::Cluster(args) => cluster::run(&workspace, &args),
         Command::Autobahn(args) => autobahn::run(&workspace, &args),
+        Command::Screenshots(args) => screenshots(&workspace, &args),
         Command::Deny => deny::run(&workspace),
     });
     match outcome {
@@ -85,6 +96,13 @@ fn test(workspace: &Workspace, args: &TestArgs) -> Result<(), Fault> {
         return Ok(());
     }
     runner::run(workspace, &chosen, &mut std::io::stdout())
+}
+
+fn screenshots(workspace: &Workspace, args: &ScreenshotsArgs) -> Result<(), Fault> {
+    let folder = workspace.root.join(&args.folder);
+    process::stream(steps::in_browsers(workspace, "screenshots")?.arg(&folder))?;
+    println!("they are in {}", folder.display());
+    Ok(())
 }
 
 #[cfg(test)]
