@@ -54,7 +54,9 @@ pub(crate) fn in_browsers(workspace: &Workspace, script: &str) -> Result<Command
     tools::npm_packages(workspace)?;
     let (chromium, python) = (tools::chromium(workspace)?, tools::venv_python(workspace)?);
     cargo(workspace, "build --package moim")?;
+    let redis = tools::redis_server(workspace)?;
     let mut npm = tools::npm(workspace);
+    npm.env("REDIS_SERVER", redis);
     npm.env("MOIM_BIN", workspace.moim_binary()).env("CHROMIUM", chromium).env("PYTHON", python);
     npm.args(["run", script, "--"]);
     Ok(npm)

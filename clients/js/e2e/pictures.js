@@ -138,12 +138,12 @@ async function faults(name, words, options) {
 async function readmePicture() {
   const source = async (/** @type {string} */ name) =>
     `data:image/png;base64,${(await readFile(join(FOLDER, `${name}.png`))).toString('base64')}`;
-  const page = await people.blank({ viewport: { width: 1120, height: 640 } });
+  const page = await people.blank({ viewport: { width: 1200, height: 600 } });
   await page.setContent(`<style>
-    body { margin: 0; background: #e9e7df; position: relative; height: 640px; overflow: hidden; }
+    body { margin: 0; background: #e9e7df; position: relative; height: 600px; overflow: hidden; }
     img { position: absolute; border-radius: 12px; box-shadow: 0 2px 6px #0002, 0 18px 50px #0003; }
-    .desk { width: 900px; left: 40px; top: 38px; }
-    .phone { width: 266px; right: 40px; bottom: 34px; border-radius: 22px; }
+    .desk { width: 856px; left: 32px; top: 32px; }
+    .phone { width: 262px; right: 32px; top: 50px; border-radius: 22px; }
   </style><img class="desk" src="${await source('desk-light-en-4-busy')}"><img class="phone" src="${await source('phone-dark-ko-4-busy')}">`);
   await page.waitForFunction(() => [...document.images].every((image) => image.complete && image.naturalWidth > 0));
   const path = join(FOLDER, 'page.png');

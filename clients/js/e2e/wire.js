@@ -58,6 +58,11 @@ export class Wire {
     for (const pair of this.#pairs) this.#flow(pair);
   }
 
+  /** New connections go to another server. @param {number} port */
+  leadTo(port) {
+    this.#targetPort = port;
+  }
+
   /** What was held back goes on its way. */
   release() {
     this.#held.clear();
