@@ -20,12 +20,14 @@ const MODULES_MARK: &str = "<!-- modules -->\n";
 const MAIN_MODULE: &str = "assets/page.js";
 
 fn main() -> io::Result<()> {
+    // What cargo reads from a build script.
+    let mut cargo = io::stdout();
     let mut files = BTreeMap::new();
     for (folder, prefix) in FOLDERS {
-        println!("cargo::rerun-if-changed={folder}");
+        writeln!(cargo, "cargo::rerun-if-changed={folder}")?;
         for entry in fs::read_dir(folder)? {
             let path = entry?.path();
-            println!("cargo::rerun-if-changed={}", path.display());
+            writeln!(cargo, "cargo::rerun-if-changed={}", path.display())?;
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let text = fs::read_to_string(&path)?;
             let shipped = if name.ends_with(".js") { without_comments(&name, &text)? } else { text };

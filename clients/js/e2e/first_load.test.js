@@ -58,6 +58,27 @@ test('the first visit fetches less than 60 KB, compressed, from this server alon
   for (const { url } of all) assert.equal(new URL(url).origin, server.origin);
 });
 
+test('the page may talk to this server and to no other', async () => {
+  const minsu = await people.arrive(server.origin);
+  const refused = await minsu.page.evaluate(async () => {
+    const { host } = location;
+    const other = host.replace('127.0.0.1', '127.0.0.2');
+    const refusals = /** @type {string[]} */ ([]);
+    addEventListener('securitypolicyviolation', ({ violatedDirective, blockedURI }) => refusals.push(`${violatedDirective} ${blockedURI}`));
+    const own = await new Promise((resolve) => (new WebSocket(`ws://${host}/chat/x`).onopen = () => resolve('open')));
+    await fetch(`http://${other}/`).catch(() => {});
+    try {
+      new WebSocket(`ws://${other}/chat/x`);
+    } catch {
+      // Some browsers throw as well.
+    }
+    await new Promise((resolve) => setTimeout(resolve));
+    return { own, refusals: refusals.map((refusal) => refusal.replace(other, 'other')) };
+  });
+  assert.deepEqual(refused, { own: 'open', refusals: ['connect-src http://other/', 'connect-src ws://other/chat/x'] });
+  assert.ok((await minsu.faults()).every((fault) => fault.includes('connect-src') || fault.includes('Content Security Policy')));
+});
+
 test('one can write before any history is there, and is heard once', async () => {
   await server.post('느린 방', '지민', '전에 한 말');
   wire = await Wire.to(server.port);
