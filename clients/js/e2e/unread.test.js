@@ -73,6 +73,25 @@ test('the lobby counts what was said since, and the line stands above it on retu
   assert.equal(await minsu.page.locator('.unread-count').count(), 0);
 });
 
+test('a page nobody looks at counts in its title, and the line stands there on return', async () => {
+  const room = '딴 창';
+  await server.post(room, '지민', '보고 있을 때');
+  const minsu = await people.arrive(server.origin);
+  await minsu.enter('민수', room);
+  await minsu.reads(['보고 있을 때']);
+  const look = (/** @type {boolean} */ isHidden) =>
+    minsu.page.evaluate((hidden) => {
+      Object.defineProperty(document, 'hidden', { configurable: true, get: () => hidden });
+      document.dispatchEvent(new Event('visibilitychange'));
+    }, isHidden);
+  await look(true);
+  for (const content of ['안 볼 때 하나', '안 볼 때 둘']) await server.post(room, '지민', content);
+  await minsu.page.waitForFunction(() => document.title.startsWith('(2) '));
+  await look(false);
+  await minsu.page.waitForFunction((title) => document.title === title, `${room} · moim`);
+  assert.equal(await firstUnread(minsu), '안 볼 때 하나');
+});
+
 test('what others say is read aloud once, history and own words are not', async () => {
   const room = '귀로';
   await server.post(room, '지민', '전에');

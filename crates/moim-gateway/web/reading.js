@@ -38,7 +38,6 @@ export class Reading {
     this.#list = list;
     this.#voice = voice;
     this.#where = where;
-    document.addEventListener('visibilitychange', () => this.look());
   }
 
   /** A room is entered. @param {number | undefined} readUpTo the last number read there before */

@@ -68,6 +68,8 @@ export class RoomView {
         this.#scroller.focus();
       });
     }
+    // Who looks again has seen what is in view.
+    document.addEventListener('visibilitychange', () => this.#moved());
     for (const event of ['online', 'offline']) addEventListener(event, () => this.#showState());
   }
 
