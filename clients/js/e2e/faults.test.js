@@ -67,7 +67,7 @@ test('a message that was refused says why, and goes again under the same name', 
     room.say({ type: 'ack', room: 'r', clientId, seq: 1, epoch: 'e1', level: 'stored' });
   };
   await minsu.say('한 번만');
-  await minsu.page.getByText('지금은 안 됩니다').waitFor();
+  await minsu.part('messages').getByText('지금은 안 됩니다').waitFor();
   assert.deepEqual((await minsu.read()).map(({ state }) => state), ['failed']);
   await minsu.page.locator('.resend:visible').click();
   await minsu.allStored();

@@ -132,6 +132,6 @@ test('what is being read holds still while older and newer messages come in', as
   );
   assert.ok(Math.abs(Number(top) - before.top) <= 1, `it moved from ${before.top} to ${top}`);
   await jane.part('new-messages').click();
-  await jane.page.getByText('아래에 새 말').waitFor();
+  await jane.part('messages').getByText('아래에 새 말').waitFor();
   await jane.part('new-messages').waitFor({ state: 'hidden' });
 });

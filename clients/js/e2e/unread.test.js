@@ -36,7 +36,7 @@ test('who reads further up has a button to what is new, and a line above it, unt
   for (let number = 1; number <= 40; number += 1) await server.post(room, '지민', `${number}번째`);
   const minsu = await people.arrive(server.origin, { viewport: { width: 900, height: 500 } });
   await minsu.enter('민수', room);
-  await minsu.page.getByText('40번째').waitFor();
+  await minsu.part('messages').getByText('40번째').waitFor();
   await minsu.page.locator('#scroller').evaluate((scroller) => scroller.scrollTo(0, 200));
   await minsu.part('to-end').waitFor();
   for (const content of ['새 말 하나', '새 말 둘']) await server.post(room, '하늘', content);
@@ -47,7 +47,7 @@ test('who reads further up has a button to what is new, and a line above it, unt
 
   // At the end, looking: nothing more is unread.
   await server.post(room, '하늘', '보는 앞에서');
-  await minsu.page.getByText('보는 앞에서').first().waitFor();
+  await minsu.part('messages').getByText('보는 앞에서').waitFor();
   assert.equal(await firstUnread(minsu), '새 말 하나');
   await minsu.say('읽었어요');
   await minsu.page.locator('.unread:visible').waitFor({ state: 'hidden' });

@@ -2,6 +2,10 @@
 // Not here: sending (`page.js`).
 
 const HEIGHT_MAX_PX = 160;
+/** A text that is longer is higher than the box can grow, and measuring a megabyte takes seconds. */
+const MEASURED_LETTERS_MAX = 10_000;
+/** A longer text is put in by us: Chromium's own way takes minutes for a hundred thousand lines. */
+const PASTED_LETTERS_MAX = 10_000;
 
 export class Composer {
   #form;
@@ -31,6 +35,13 @@ export class Composer {
       event.preventDefault();
       this.#form.requestSubmit();
     });
+    text.addEventListener('paste', (event) => {
+      const pasted = event.clipboardData?.getData('text/plain') ?? '';
+      if (pasted.length <= PASTED_LETTERS_MAX) return;
+      event.preventDefault();
+      text.setRangeText(pasted, text.selectionStart, text.selectionEnd, 'end');
+      text.dispatchEvent(new Event('input'));
+    });
     form.addEventListener('submit', (event) => {
       event.preventDefault();
       const content = text.value.trim();
@@ -58,6 +69,10 @@ export class Composer {
   }
 
   #grow() {
+    if (this.#text.value.length > MEASURED_LETTERS_MAX) {
+      this.#text.style.height = `${HEIGHT_MAX_PX}px`;
+      return;
+    }
     this.#text.style.height = 'auto';
     const border = this.#text.offsetHeight - this.#text.clientHeight;
     this.#text.style.height = `${Math.min(this.#text.scrollHeight + border, HEIGHT_MAX_PX)}px`;
