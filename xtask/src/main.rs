@@ -17,6 +17,7 @@ mod tools;
 mod with_servers;
 mod workspace;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
@@ -45,6 +46,8 @@ enum Command {
     Drill(drill::DrillArgs),
     /// Play the Autobahn WebSocket testsuite against the gateway
     Autobahn(autobahn::AutobahnArgs),
+    /// Take pictures of the page in every state, language, light and size, and the one of README.md
+    Screenshots(ScreenshotsArgs),
     /// Check licences, duplicate crates and sources with cargo-deny
     Deny,
 }
@@ -62,6 +65,13 @@ struct TestArgs {
     list: bool,
 }
 
+#[derive(Args)]
+struct ScreenshotsArgs {
+    /// The folder they are put into
+    #[arg(default_value = "target/screenshots")]
+    folder: PathBuf,
+}
+
 fn main() -> ExitCode {
     let command = Cli::parse().command;
     let outcome = Workspace::find().and_then(|workspace| match command {
@@ -71,6 +81,7 @@ fn main() -> ExitCode {
         Command::Cluster(args) => cluster::run(&workspace, &args),
         Command::Drill(args) => drill::run(&workspace, &args),
         Command::Autobahn(args) => autobahn::run(&workspace, &args),
+        Command::Screenshots(args) => screenshots(&workspace, &args),
         Command::Deny => deny::run(&workspace),
     });
     match outcome {
@@ -89,6 +100,13 @@ fn test(workspace: &Workspace, args: &TestArgs) -> Result<(), Fault> {
         return Ok(());
     }
     runner::run(workspace, &chosen, &mut std::io::stdout())
+}
+
+fn screenshots(workspace: &Workspace, args: &ScreenshotsArgs) -> Result<(), Fault> {
+    let folder = workspace.root.join(&args.folder);
+    process::stream(steps::in_browsers(workspace, "screenshots")?.arg(&folder))?;
+    println!("they are in {}", folder.display());
+    Ok(())
 }
 
 #[cfg(test)]

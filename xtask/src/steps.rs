@@ -1,6 +1,8 @@
 //! The table of what `cargo xtask test` runs: to add a step, add one line here.
 //! Not here: how steps are run and reported (`runner`) and where tools come from (`tools`).
 
+use std::process::Command;
+
 use crate::autobahn;
 use crate::drill;
 use crate::fault::Fault;
@@ -46,12 +48,20 @@ fn npm(workspace: &Workspace, script: &str) -> Result<(), Fault> {
 }
 
 fn browsers(workspace: &Workspace) -> Result<(), Fault> {
+    stream(&in_browsers(workspace, "e2e")?)
+}
+
+/// A script of `clients/js` that needs a browser and a server, told where both are.
+pub(crate) fn in_browsers(workspace: &Workspace, script: &str) -> Result<Command, Fault> {
     tools::npm_packages(workspace)?;
     let (chromium, python) = (tools::chromium(workspace)?, tools::venv_python(workspace)?);
     cargo(workspace, "build --package moim")?;
-    let mut e2e = tools::npm(workspace);
-    e2e.env("MOIM_BIN", workspace.moim_binary()).env("CHROMIUM", chromium).env("PYTHON", python);
-    stream(e2e.args(["run", "e2e"]))
+    let redis = tools::redis_server(workspace)?;
+    let mut npm = tools::npm(workspace);
+    npm.env("REDIS_SERVER", redis);
+    npm.env("MOIM_BIN", workspace.moim_binary()).env("CHROMIUM", chromium).env("PYTHON", python);
+    npm.args(["run", script, "--"]);
+    Ok(npm)
 }
 
 const INTEROP: &str = "tests/interop/python";

@@ -33,7 +33,7 @@ const ATTACKS = [
 ];
 
 /** What in the page was made of what somebody typed: there is none of it in our own markup. */
-const MADE = '.chat :is(img, script, svg, a, iframe, b, style, i, input)';
+const MADE = ':is(.room, .rooms, #members, #room-here) :is(img, script, svg, a, iframe, b, style, i, input)';
 
 /** @param {import('./people.js').Person} person */
 async function isUnharmed(person) {

@@ -148,6 +148,12 @@ export class MoimServer {
     }
   }
 
+  /** The last hundred of a room, which is all that a server without a store can be asked for. @param {string} room @returns {Promise<any[]>} */
+  async newest(room) {
+    const address = `${this.origin}/api/v1/rooms/${encodeURIComponent(room)}/messages?limit=100`;
+    return (await (await fetch(address, { signal: AbortSignal.timeout(ANSWER_MS) })).json()).messages;
+  }
+
   /** @param {'SIGKILL' | 'SIGTERM'} signal */
   async #end(signal) {
     const own = this.#process;
@@ -162,7 +168,8 @@ export class MoimServer {
   }
 }
 
-function freePort() {
+/** One that was free a moment ago, most likely. */
+export function freePort() {
   return PORT_FIRST + Math.floor(Math.random() * (PORT_LAST - PORT_FIRST));
 }
 

@@ -47,7 +47,7 @@ test('who was offline has what they missed when they return', async () => {
   await jane.setOffline(true);
   wire.cut();
   await jane.state('waiting');
-  await jane.shows('state', '다시 연결하는 중');
+  await jane.shows('state', '오프라인입니다. 네트워크를 기다리는 중');
   await minsu.notices(['Jane님이 입장했습니다.', 'Jane님이 퇴장했습니다.']);
   // More than the 20 of a history.
   const missed = Array.from({ length: 25 }, (_, index) => `놓친 말 ${index + 1}`);

@@ -23,10 +23,10 @@ const FLAGS = [
 const PATIENCE_MS = 20_000;
 /**
  * How Chromium tells of a server that is not there; the only fault a test may allow. It asks for the tab's icon again
- * by itself, whenever the address changes.
+ * by itself, whenever the address changes; the page asks now and then how many are in each room.
  */
 const REFUSED_DIAL =
-  /^WebSocket connection to 'ws:.*' failed: |^Failed to load resource: .*icon\.svg\)$/;
+  /^WebSocket connection to 'ws:.*' failed: |^Failed to load resource: .*(?:icon\.svg|\/api\/v1\/rooms\/[^/]*)\)$/;
 
 export class People {
   #browser;
@@ -44,17 +44,24 @@ export class People {
   }
 
   /**
-   * Somebody with a browser of their own, at the entrance of the server at `origin`.
+   * Somebody with a browser of their own, in the lobby of the server at `origin`.
    * @param {string} origin
    * @param {BrowserContextOptions} [options]
+   * @param {(page: Page) => Promise<unknown>} [prepare] before the page is there
    */
-  async arrive(origin, options = {}) {
+  async arrive(origin, options = {}, prepare = async () => {}) {
     const context = await this.#browser.newContext({ locale: 'ko-KR', ...options });
     context.setDefaultTimeout(PATIENCE_MS);
     const person = new Person(context, await context.newPage(), origin);
     this.#everyone.push(person);
+    await prepare(person.page);
     await person.look();
     return person;
+  }
+
+  /** A page with nothing in it, for putting pictures together. @param {BrowserContextOptions} options */
+  async blank(options) {
+    return (await this.#browser.newContext(options)).newPage();
   }
 
   /** Everybody leaves; whatever should not have been on their pages fails the test. */

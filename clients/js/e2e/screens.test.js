@@ -112,9 +112,9 @@ for (const { locale, words } of LANGUAGES) {
       await minsu.allStored();
       await other.type('음');
       await minsu.shows('typing', words.typing);
-      await minsu.page.getByText(ADDRESS).waitFor();
+      await minsu.part('messages').getByText(ADDRESS).waitFor();
       await fits(minsu, name('talk'));
-      const header = minsu.page.locator('.chat > header');
+      const header = minsu.page.locator('.room > header');
       const height = (await header.boundingBox())?.height;
 
       await minsu.page.locator('#scroller').evaluate((scroller) => scroller.scrollTo(0, 0));

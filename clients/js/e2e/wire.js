@@ -15,6 +15,8 @@ export class Wire {
   #isUp = true;
   /** @type {Set<Direction>} */
   #held = new Set();
+  /** @type {Set<Socket>} ends that are never read again */
+  #frozen = new Set();
 
   /** @param {Server} server @param {number} targetPort */
   constructor(server, targetPort) {
@@ -56,6 +58,26 @@ export class Wire {
     for (const pair of this.#pairs) this.#flow(pair);
   }
 
+  /** New connections go to another server. @param {number} port */
+  leadTo(port) {
+    this.#targetPort = port;
+  }
+
+  /** What was held back goes on its way. */
+  release() {
+    this.#held.clear();
+    for (const pair of this.#pairs) this.#flow(pair);
+  }
+
+  /** Connections of now stay, silent for good, as for a machine that slept; new ones are carried. */
+  freeze() {
+    for (const { client, target } of this.#pairs) {
+      this.#frozen.add(client).add(target);
+      client.pause();
+      target.pause();
+    }
+  }
+
   async close() {
     this.cut();
     this.#server.close();
@@ -90,7 +112,7 @@ export class Wire {
   /** @param {{ client: Socket, target: Socket }} pair */
   #flow({ client, target }) {
     const flow = (/** @type {Socket} */ from, /** @type {Direction} */ direction) => {
-      if (this.#held.has(direction)) from.pause();
+      if (this.#held.has(direction) || this.#frozen.has(from)) from.pause();
       else from.resume();
     };
     flow(client, 'toServer');

@@ -111,7 +111,8 @@ export class Connection {
     try {
       this.#socket = new this.#environment.WebSocket(this.#options.url(), [SUBPROTOCOL]);
     } catch (error) {
-      this.#finish({ error: new MoimError('cannot_connect', String(error)) });
+      const known = error instanceof MoimError;
+      this.#finish({ error: known ? error : new MoimError('cannot_connect', String(error)) });
       return;
     }
     this.#socket.onmessage = (event) => this.#receive(event.data);

@@ -1,16 +1,21 @@
 // What has been seen of a room's log: drops repeats, finds holes, notices a log that began anew.
 // Not here: which frames follow a join (`intake.js`), reading what is missing (`pages.js`).
 
-/** @import { Message, Joined, Gap } from './frames.js' */
+/** @import { Message, Joined, Gap, Position } from './frames.js' */
 
 /** Epochs never come back, and a stray is at most a few old. */
 const RETIRED_EPOCHS_MAX = 8;
 
 export class Cursor {
-  /** @type {{ seq: number, epoch: string } | null} the last number seen; none before the first history is in */
-  position = null;
+  /** @type {Position | null} the last number seen; none before the first history is in */
+  position;
   /** @type {string[]} epochs that have ended */
   #retired = [];
+
+  /** @param {Position | null} position what was seen by an earlier run */
+  constructor(position) {
+    this.position = position;
+  }
 
   /**
    * Takes a message in.

@@ -22,6 +22,7 @@ export const FRAME_BYTES_MAX = 1024 * 1024;
  */
 /** @typedef {{ room: string, epoch: string, seq: number, userCount: number, recovered: boolean }} Joined */
 /** @typedef {{ room: string, clientId: string, seq: number, epoch: string, level: AckLevel }} Ack */
+/** @typedef {{ seq: number, epoch: string }} Position a place in a room's log: everything up to it was seen */
 /** @typedef {{ epoch: string, from: number, to: number }} Gap from and to are both missing */
 /**
  * @typedef {object} System
@@ -55,11 +56,17 @@ export class MoimError extends Error {
   }
 }
 
+/** `.` and `..`, in any spelling, are steps in an address and never its last part. @param {string} room */
+export function isDots(room) {
+  return room === '.' || room === '..';
+}
+
 /**
  * Where to connect to.
  * @param {string} base such as `wss://chat.example.org`; `http` and `https` are understood
  * @param {{ room: string, username: string }} who
- * @param {{ seq: number, epoch: string } | null} cursor
+ * @param {Position | null} cursor
+ * @throws {MoimError} when no address can name the room
  */
 export function chatUrl(base, { room, username }, cursor) {
   const query = new URLSearchParams();
@@ -68,6 +75,7 @@ export function chatUrl(base, { room, username }, cursor) {
     query.set('since', String(cursor.seq));
     query.set('epoch', cursor.epoch);
   }
+  if (isDots(room)) throw new MoimError('room_invalid', 'no address can name a room of dots alone');
   const root = base.replace(/^http/, 'ws').replace(/\/+$/, '');
   return `${root}/chat/${encodeURIComponent(room)}?${query}`;
 }

@@ -4,7 +4,7 @@
 import { Cursor } from './cursor.js';
 
 /** @import { Environment } from './environment.js' */
-/** @import { Message, Joined, Gap, System } from './frames.js' */
+/** @import { Message, Joined, Gap, Position, System } from './frames.js' */
 
 /** Messages in the history of a join. */
 export const HISTORY_ON_JOIN = 20;
@@ -34,6 +34,7 @@ export const HISTORY_WAIT_MS = 10_000;
 /**
  * @typedef {object} IntakeOptions
  * @property {Environment} environment
+ * @property {Position | null} position what an earlier run has seen
  * @property {<Name extends keyof IntakeEvents>(name: Name, event: IntakeEvents[Name]) => void} emit
  * @property {(message: Message) => void} onSeen every message, for those who wait for their own
  * @property {(certain: boolean) => void} onLive what was missed is in; `certain`: all of it
@@ -41,10 +42,10 @@ export const HISTORY_WAIT_MS = 10_000;
 
 export class Intake {
   /** @type {number | null} the lowest number told of, or where the first would be; none before the first history */
-  oldest = null;
+  oldest;
   /** Nothing is older than `oldest`. */
   atBeginning = false;
-  #cursor = new Cursor();
+  #cursor;
   /** @type {Phase} */
   #phase = 'away';
   /** @type {Joined | null} the last answer to a join */
@@ -58,6 +59,9 @@ export class Intake {
   /** @param {IntakeOptions} options */
   constructor(options) {
     this.#options = options;
+    this.#cursor = new Cursor(options.position);
+    // What an earlier run has seen is older than anything this one tells.
+    this.oldest = options.position ? options.position.seq + 1 : null;
   }
 
   /** What to resume from. */

@@ -12,7 +12,7 @@ import { TypingSignal } from './typing.js';
 
 /** @import { StateChange } from './connection.js' */
 /** @import { Environment } from './environment.js' */
-/** @import { AckLevel, Gap, Message } from './frames.js' */
+/** @import { AckLevel, Gap, Message, Position } from './frames.js' */
 /** @import { IntakeEvents } from './intake.js' */
 /** @import { Delivery, Receipt } from './outbox.js' */
 /** @import { Page } from './pages.js' */
@@ -23,6 +23,7 @@ import { TypingSignal } from './typing.js';
  * @property {string} url the server, such as `wss://chat.example.org`
  * @property {string} [room]
  * @property {string} [username]
+ * @property {Position | null} [position] an earlier client's `position`: go on from there
  * @property {Partial<Environment>} [environment] replaces sockets, timers, clock or chance
  */
 
@@ -45,7 +46,7 @@ export class RoomClient {
   #older = null;
 
   /** @param {RoomOptions} options */
-  constructor({ url, room, username, environment }) {
+  constructor({ url, room, username, position = null, environment }) {
     this.room = room || ROOM_DEFAULT;
     this.username = username || USERNAME_DEFAULT;
     this.#environment = { ...platform(), ...environment };
@@ -59,6 +60,7 @@ export class RoomClient {
     });
     this.#intake = new Intake({
       environment: this.#environment,
+      position,
       emit: (name, event) => this.#events.emit(name, /** @type {any} */ (event)),
       onSeen: (message) => this.#seen(message),
       onLive: (certain) => this.#live(certain),

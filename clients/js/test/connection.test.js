@@ -19,6 +19,19 @@ test('jitter spreads over the whole span, which doubles up to the cap', () => {
   }
 });
 
+test('a thousand clients that lose their server at once come back evenly spread', () => {
+  const random = randomFrom(7);
+  const pauses = Array.from({ length: 1000 }, () => {
+    const run = start({ random }).enter(1);
+    run.socket.drop(1006);
+    return run.events('state').at(-1).retryInMs;
+  });
+  for (let tenth = 0; tenth < 10; tenth += 1) {
+    const share = pauses.filter((pause) => Math.floor(pause / 50) === tenth).length;
+    assert.ok(share > 65 && share < 135, `${share} of 1000 in tenth ${tenth}`);
+  }
+});
+
 test('the states of a connection that is lost, comes back and is closed', () => {
   const run = start();
   assert.equal(run.client.state, 'idle');

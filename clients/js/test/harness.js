@@ -134,8 +134,11 @@ export function ack(clientId, seq, level = 'stored') {
 
 const EVENTS = /** @type {const} */ (['state', 'message', 'history', 'gap', 'reset', 'presence', 'system', 'typing', 'delivery', 'error']);
 
-/** A client, everything it tells, and the sockets it opens. @param {{ random?: () => number }} [options] */
-export function start({ random = () => 0.5 } = {}) {
+/**
+ * A client, everything it tells, and the sockets it opens.
+ * @param {{ random?: () => number, position?: { seq: number, epoch: string } }} [options]
+ */
+export function start({ random = () => 0.5, position } = {}) {
   const clock = new Clock();
   /** @type {FakeSocket[]} */
   const sockets = [];
@@ -145,6 +148,7 @@ export function start({ random = () => 0.5 } = {}) {
     url: 'http://server.test/',
     room: 'r',
     username: 'me',
+    position,
     environment: {
       WebSocket: class extends FakeSocket {
         /** @param {string} url @param {string[]} protocols */

@@ -1,4 +1,4 @@
-// A server that drops, repeats, strays, half-joins and hangs up, from a seed: whatever it does, nothing is told twice,
+// A server that drops, repeats, reorders, strays, half-joins, half-writes and hangs up, from a seed: nothing is told twice,
 // no hole is silent, and every own message is in the log once, in the order it was written.
 
 import assert from 'node:assert/strict';
@@ -20,6 +20,10 @@ class Server {
   #read = new Map();
   /** @type {Set<FakeSocket>} */
   #members = new Set();
+  /** A frame that is overtaken by the next one. @type {{ socket: FakeSocket, frame: Message } | null} */
+  #late = null;
+  /** What it did, for a test that must not praise a server that behaved. */
+  did = { reordered: 0, halves: 0, strayEpochs: 0 };
 
   /** @param {ReturnType<typeof start>} run @param {() => number} random */
   constructor(run, random) {
@@ -48,10 +52,43 @@ class Server {
     this.log.push(added);
     const socket = this.run.socket;
     if (!this.#members.has(socket) || this.chance(0.1)) return added;
+    if (this.chance(0.08)) this.#half(socket, added);
+    if (!this.#late && this.chance(0.06)) {
+      this.#late = { socket, frame: added };
+      return added;
+    }
     socket.deliver(added);
+    this.#overtaken();
+    if (this.chance(0.08)) this.#strayEpoch(socket);
     if (this.chance(0.1)) socket.deliver(added);
     if (this.chance(0.1)) socket.deliver(this.log[Math.floor(this.random() * this.log.length)]);
     return added;
+  }
+
+  /** What was overtaken comes after all, unless its connection is gone. */
+  #overtaken() {
+    const late = this.#late;
+    this.#late = null;
+    if (!late || !this.#members.has(late.socket)) return;
+    this.did.reordered += 1;
+    late.socket.deliver(late.frame);
+  }
+
+  /** A frame that ends in its middle, or has lost a field. @param {FakeSocket} socket @param {Message} frame */
+  #half(socket, frame) {
+    this.did.halves += 1;
+    const text = JSON.stringify(frame);
+    const halves = [text.slice(0, Math.floor(this.random() * text.length)), JSON.stringify({ ...frame, epoch: undefined })];
+    socket.deliver(halves[Math.floor(this.random() * halves.length)]);
+  }
+
+  /** Something above the head in an epoch that the client has seen end. @param {FakeSocket} socket */
+  #strayEpoch(socket) {
+    const told = this.run.events('message').map(({ epoch }) => epoch);
+    const ended = [...new Set(told)].slice(-4, -1);
+    if (ended.length === 0) return;
+    this.did.strayEpochs += 1;
+    socket.deliver(message(this.head + 7, { epoch: ended[0], content: 'stray' }));
   }
 
   hangUp() {
@@ -170,6 +207,7 @@ test('whatever the server does: told once, no silent hole, own messages once and
   const only = process.env.SEED;
   const seeds = only ? [Number(only)] : Array.from({ length: Number(process.env.SEEDS ?? 300) }, (_, index) => index + 1);
   let [gaps, losses] = [0, 0];
+  const did = { reordered: 0, halves: 0, strayEpochs: 0 };
   for (const seed of seeds) {
     const { run, server, written } = await play(seed);
     const again = `replay with SEED=${seed} node --test test/misbehaving_server.test.js`;
@@ -181,7 +219,10 @@ test('whatever the server does: told once, no silent hole, own messages once and
     assert.deepEqual(run.events('reset'), [], again);
     gaps += run.events('gap').length;
     losses += run.sockets.length - 1;
+    for (const what of /** @type {(keyof typeof did)[]} */ (Object.keys(did))) did[what] += server.did[what];
   }
   // The server must really have misbehaved.
-  if (!only) assert.ok(gaps > 300 && losses > 1500, `${gaps} gaps, ${losses} losses`);
+  if (only) return;
+  assert.ok(gaps > 300 && losses > 1500, `${gaps} gaps, ${losses} losses`);
+  for (const [what, times] of Object.entries(did)) assert.ok(times > 100, `${what}: ${times}`);
 });

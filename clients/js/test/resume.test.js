@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { joined, message, messages, start } from './harness.js';
+import { EPOCH, joined, message, messages, start } from './harness.js';
 
 const history = (/** @type {number} */ from, /** @type {number} */ to, more = {}) => ({
   type: 'history', room: 'r', messages: messages(from, to), complete: true, ...more,
@@ -174,4 +174,35 @@ test('nothing counts before the answer to the join', () => {
   run.socket.deliver(message(7));
   run.socket.deliver(history(1, 3));
   assert.deepEqual(run.seqs(), []);
+});
+
+test('who kept its position goes on from there in a new client: what was missed once, and older pages below', async () => {
+  const { client, ...first } = start().enter(30);
+  const kept = client.position;
+  assert.deepEqual(kept, { seq: 30, epoch: EPOCH });
+  client.close();
+  assert.equal(first.seqs().length, 20);
+
+  const run = start({ position: { seq: 30, epoch: EPOCH } });
+  run.client.connect();
+  assert.equal(run.socket.url.searchParams.get('since'), '30');
+  assert.equal(run.socket.url.searchParams.get('epoch'), EPOCH);
+  run.socket.deliver(joined(32));
+  for (const frame of messages(31, 32)) run.socket.deliver(frame);
+  assert.deepEqual(run.seqs(), [31, 32]);
+  assert.deepEqual(run.events('gap'), []);
+  const page = run.client.loadOlder({ limit: 5 });
+  const { before, limit } = run.socket.sentOf('history')[0];
+  assert.deepEqual([before, limit], [31, 5]);
+  run.socket.deliver({ type: 'history', room: 'r', before, limit, messages: messages(26, 30), complete: true });
+  assert.deepEqual((await page).messages.map(({ seq }) => seq), [26, 27, 28, 29, 30]);
+});
+
+test('a kept position of which the server no longer has everything: the rest is told as a gap', () => {
+  const run = start({ position: { seq: 30, epoch: EPOCH } });
+  run.client.connect();
+  run.socket.deliver(joined(90, { recovered: false }));
+  run.socket.deliver({ type: 'history', room: 'r', messages: messages(71, 90), complete: true });
+  assert.deepEqual(run.events('gap'), [{ epoch: EPOCH, from: 31, to: 70 }]);
+  assert.deepEqual(run.seqs(), messages(71, 90).map(({ seq }) => seq));
 });

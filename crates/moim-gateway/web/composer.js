@@ -2,6 +2,10 @@
 // Not here: sending (`page.js`).
 
 const HEIGHT_MAX_PX = 160;
+/** A text that is longer is higher than the box can grow, and measuring a megabyte takes seconds. */
+const MEASURED_LETTERS_MAX = 10_000;
+/** A longer text is put in by us: Chromium's own way takes minutes for a hundred thousand lines. */
+const PASTED_LETTERS_MAX = 10_000;
 
 export class Composer {
   #form;
@@ -10,7 +14,7 @@ export class Composer {
   /**
    * @param {HTMLFormElement} form
    * @param {HTMLTextAreaElement} text
-   * @param {{ send: (content: string) => void, typing: (isTyping: boolean) => void }} actions
+   * @param {{ send: (content: string) => void, typing: (isTyping: boolean) => void, page: (screens: number) => void }} actions
    */
   constructor(form, text, actions) {
     this.#form = form;
@@ -20,10 +24,23 @@ export class Composer {
       actions.typing(text.value.trim() !== '');
     });
     text.addEventListener('keydown', (event) => {
+      // One can read back without leaving the box; a long text of one's own keeps these keys.
+      const page = { PageUp: -1, PageDown: 1 }[event.key];
+      if (page !== undefined && text.scrollHeight <= HEIGHT_MAX_PX) {
+        event.preventDefault();
+        actions.page(page);
+      }
       // While a syllable is being composed Enter only ends it; Safari says so by the key code alone.
       if (event.key !== 'Enter' || event.shiftKey || event.isComposing || event.keyCode === 229) return;
       event.preventDefault();
       this.#form.requestSubmit();
+    });
+    text.addEventListener('paste', (event) => {
+      const pasted = event.clipboardData?.getData('text/plain') ?? '';
+      if (pasted.length <= PASTED_LETTERS_MAX) return;
+      event.preventDefault();
+      text.setRangeText(pasted, text.selectionStart, text.selectionEnd, 'end');
+      text.dispatchEvent(new Event('input'));
     });
     form.addEventListener('submit', (event) => {
       event.preventDefault();
@@ -52,6 +69,10 @@ export class Composer {
   }
 
   #grow() {
+    if (this.#text.value.length > MEASURED_LETTERS_MAX) {
+      this.#text.style.height = `${HEIGHT_MAX_PX}px`;
+      return;
+    }
     this.#text.style.height = 'auto';
     const border = this.#text.offsetHeight - this.#text.clientHeight;
     this.#text.style.height = `${Math.min(this.#text.scrollHeight + border, HEIGHT_MAX_PX)}px`;

@@ -1,246 +1,231 @@
-// The list of what was said: order by number, no entry twice, the view held still while things come in above.
-// Not here: what an entry looks like (`message_item.js`), where messages come from (`page.js`).
+// The part of a conversation that is in the page: a window that follows the reader, and never moves what is being read.
+// Not here: the conversation (`timeline.js`), what an entry looks like (`message_item.js`).
 
-import { drawGap, drawMessage, gapItem, joinUp, messageItem, noticeItem } from './message_item.js';
+import { continued, drawItem, itemOf, joinUp, reveal } from './message_item.js';
+import { Timeline } from './timeline.js';
 
-/** @import { Shown } from './message_item.js' */
-/** @typedef {{ epoch: string, from: number, to: number }} Gap */
+/** @import { Entry, Gap, GapEntry, Shown } from './timeline.js' */
 
-/** Entries in the page; beyond it the oldest go, and come back as older pages. */
-const ITEMS_MAX = 1500;
-const TRIM_BY = 300;
+/** Entries in the page at once: several screens in each direction, few enough for any phone. */
+const WINDOW = 300;
+const STEP = 100;
 const END_MARGIN_PX = 48;
+/** A page nobody looks at is drawn by a timer: its frames do not come. */
+const UNSEEN_DRAW_MS = 250;
+
+/**
+ * @typedef {object} ListActions
+ * @property {(shown: Shown) => void} resend
+ * @property {(gap: Gap) => Promise<Gap | null>} fillGap answers what remains of it
+ * @property {() => void} moved after each scroll and each change
+ */
 
 export class MessageList {
-  /** Messages of others that came while the end was out of view. */
-  unseen = 0;
+  timeline = new Timeline();
   #scroller;
   #list;
   #actions;
-  /** @type {Map<HTMLElement, Shown>} */
-  #shown = new Map();
-  /** @type {Map<HTMLElement, () => string>} */
-  #notices = new Map();
-  /** @type {Map<number, HTMLElement>} */
-  #bySeq = new Map();
-  /** @type {Map<string, HTMLElement>} own messages by their clientId */
-  #own = new Map();
+  /** @type {Map<Entry, HTMLElement>} what is in the page */
+  #items = new Map();
+  /** @type {Entry | null} the window begins with it, whatever comes in above */
+  #first = null;
+  #start = 0;
+  /** Entries there were when the window was last drawn. */
+  #drawnLength = 0;
   #isAtEnd = true;
+  #cancelDraw = () => {};
+  #isDrawDue = false;
 
-  /**
-   * @param {HTMLElement} scroller
-   * @param {HTMLElement} list
-   * @param {{ resend: (shown: Shown) => void, fillGap: (gap: Gap) => Promise<Gap | null>, moved: () => void }} actions
-   */
+  /** @param {HTMLElement} scroller @param {HTMLElement} list @param {ListActions} actions */
   constructor(scroller, list, actions) {
     this.#scroller = scroller;
     this.#list = list;
     this.#actions = actions;
     scroller.addEventListener('scroll', () => this.#look(), { passive: true });
     new ResizeObserver(() => this.#isAtEnd && this.scrollToEnd()).observe(scroller);
+    document.addEventListener('visibilitychange', () => this.#drawNow());
   }
 
+  /** The newest is in view. */
   get isAtEnd() {
     return this.#isAtEnd;
   }
 
-  /** The lowest number in the list. @returns {number | undefined} */
-  get oldest() {
-    for (const item of this.#items()) {
-      if (item.dataset.seq !== undefined) return Number(item.dataset.seq);
-    }
-    return undefined;
+  /** Nothing that is known stands above the window. */
+  get isAtTop() {
+    return this.#start === 0;
   }
 
   clear() {
-    this.#list.replaceChildren();
-    this.#shown.clear();
-    this.#notices.clear();
-    this.#bySeq.clear();
-    this.#own.clear();
-    this.unseen = 0;
+    this.timeline.clear();
+    this.#first = null;
     this.#isAtEnd = true;
+    this.draw();
+    this.#drawNow();
   }
 
-  /** @param {Shown[]} messages @param {{ isNews: boolean }} options whether they have just been said */
-  add(messages, { isNews }) {
-    this.#hold(() => {
-      // Pages come from the newest to the oldest, so that each finds its place at once.
-      for (const shown of isNews ? messages : [...messages].reverse()) this.#put(shown);
-      if (this.#isAtEnd) this.#trim();
-    });
-    if (isNews && !this.#isAtEnd) this.unseen += messages.filter(({ own }) => !own).length;
-    this.#actions.moved();
-  }
-
-  /** An own message: new, or a step further. @param {Shown} shown */
-  setOwn(shown) {
-    const item = this.#own.get(shown.clientId ?? '');
-    // The time of the first try stands, until the room's own comes with the message.
-    const { timestamp } = (item && this.#shown.get(item)) ?? shown;
-    this.#hold(() => this.#put({ ...shown, timestamp }));
-    if (!item) this.scrollToEnd();
-  }
-
-  /** @param {string} clientId */
-  removeOwn(clientId) {
-    const item = this.#own.get(clientId);
-    if (item) this.#hold(() => this.#forget(item));
-  }
-
-  /** @param {() => string} text asked again when the language changes */
-  addNotice(text) {
-    const item = noticeItem(text());
-    this.#notices.set(item, text);
-    this.#hold(() => this.#list.insertBefore(item, this.#firstWaiting()));
-  }
-
-  /** @param {Gap} gap */
-  addGap(gap) {
-    const item = gapItem(() => void this.#fill(item, gap));
-    item.dataset.from = String(gap.from);
-    item.dataset.to = String(gap.to);
-    this.#hold(() => this.#list.insertBefore(item, this.#place(gap.from)));
+  /** Draws soon: what comes in one frame is drawn once. */
+  draw() {
+    if (this.#isDrawDue) return;
+    this.#isDrawDue = true;
+    const run = () => this.#drawNow();
+    if (document.hidden) {
+      const timer = setTimeout(run, UNSEEN_DRAW_MS);
+      this.#cancelDraw = () => clearTimeout(timer);
+    } else {
+      const frame = requestAnimationFrame(run);
+      this.#cancelDraw = () => cancelAnimationFrame(frame);
+    }
   }
 
   /** Writes everything again, in the language of now. */
   redraw() {
-    this.#hold(() => {
-      for (const [item, shown] of this.#shown) drawMessage(item, shown);
-      for (const [item, text] of this.#notices) item.textContent = text();
-      for (const item of this.#items()) if (item.classList.contains('gap')) drawGap(item, false);
-    });
+    for (const entry of this.#items.keys()) this.timeline.changed.add(entry);
+    this.draw();
   }
 
   scrollToEnd() {
-    this.#scroller.scrollTop = this.#scroller.scrollHeight;
     this.#isAtEnd = true;
-    this.unseen = 0;
+    this.draw();
+    this.#drawNow();
+  }
+
+  #drawNow() {
+    if (!this.#isDrawDue) return;
+    this.#isDrawDue = false;
+    this.#cancelDraw();
+    if (this.#isAtEnd) this.timeline.trim();
+    const { entries } = this.timeline;
+    const first = this.#first === null ? 0 : entries.indexOf(this.#first);
+    const start = this.#isAtEnd ? entries.length - WINDOW : first < 0 ? this.#start : first;
+    // In one go with what came in: two steps could meet the upper edge between them, and lose the place.
+    this.#show(this.#stretched(Math.max(0, start)));
     this.#actions.moved();
   }
 
-  /** @param {HTMLElement} item @param {Gap} gap */
-  async #fill(item, gap) {
-    drawGap(item, true);
-    /** @type {Gap | null} */
-    let remaining = gap;
-    try {
-      remaining = await this.#actions.fillGap(gap);
-    } finally {
-      this.#hold(() => {
+  /** Where the window begins when the reader comes near one of its edges. @param {number} start */
+  #stretched(start) {
+    const { scrollTop, scrollHeight, clientHeight } = this.#scroller;
+    const near = clientHeight * 1.5;
+    const last = Math.max(0, this.timeline.entries.length - WINDOW);
+    if (this.#isAtEnd) return start;
+    if (scrollTop < near) return Math.max(0, start - STEP);
+    if (scrollHeight - scrollTop - clientHeight < near) return Math.min(start + STEP, last);
+    return start;
+  }
+
+  /** Puts the window's entries into the page, from `start` on. @param {number} start */
+  #show(start) {
+    const entries = this.timeline.entries.slice(start, start + WINDOW);
+    this.#hold(() => {
+      const wanted = new Set(entries);
+      for (const [entry, item] of this.#items) {
+        if (wanted.has(entry)) continue;
         item.remove();
-        if (remaining) this.addGap(remaining);
-      });
+        this.#items.delete(entry);
+      }
+      let next = this.#list.firstElementChild;
+      for (const entry of entries) {
+        const item = this.#itemOf(entry);
+        if (item === next) next = next.nextElementSibling;
+        else this.#list.insertBefore(item, next);
+      }
+      this.#joinAll(start, entries);
+    });
+    this.#start = start;
+    this.#first = entries[0] ?? null;
+    this.#drawnLength = this.timeline.entries.length;
+    this.timeline.changed.clear();
+  }
+
+  /** @param {Entry} entry */
+  #itemOf(entry) {
+    let item = this.#items.get(entry);
+    if (item && this.timeline.changed.has(entry)) drawItem(item, entry);
+    item ??= itemOf(entry, {
+      resend: this.#actions.resend,
+      fillGap: (gap) => void this.#fill(gap),
+      reveal: (shown) => {
+        reveal(shown);
+        this.timeline.changed.add(shown);
+        this.draw();
+      },
+    });
+    this.#items.set(entry, item);
+    return item;
+  }
+
+  /** @param {number} start @param {Entry[]} entries */
+  #joinAll(start, entries) {
+    const firstUnread = this.timeline.firstUnread();
+    /** @type {Entry | undefined} */
+    let previous = this.timeline.entries[start - 1];
+    let before = this.#messageBefore(start);
+    for (const entry of entries) {
+      const item = this.#items.get(entry);
+      if (item && entry.kind === 'message') {
+        const isAdjacent = previous === before;
+        const goesOn = joinUp(item, entry, before, { isAdjacent, isFirstUnread: entry === firstUnread });
+        const itemBefore = before && this.#items.get(before);
+        if (itemBefore) continued(itemBefore, goesOn && entry.state !== 'failed');
+        continued(item, false);
+        before = entry;
+      }
+      previous = entry;
     }
   }
 
-  /** @param {Shown} shown */
-  #put(shown) {
-    const known = shown.own && shown.clientId !== undefined ? this.#own.get(shown.clientId) : undefined;
-    let item = known ?? this.#bySeq.get(shown.seq ?? -1);
-    if (item) {
-      shown = { ...this.#shown.get(item), ...shown };
-      drawMessage(item, shown);
-    } else {
-      const added = messageItem(shown, () => this.#actions.resend(/** @type {Shown} */ (this.#shown.get(added))));
-      item = added;
-      if (shown.own && shown.clientId !== undefined) this.#own.set(shown.clientId, item);
+  /** @param {number} index @returns {Shown | undefined} */
+  #messageBefore(index) {
+    for (let at = index - 1; at >= 0; at -= 1) {
+      const entry = this.timeline.entries[at];
+      if (entry.kind === 'message') return entry;
     }
-    this.#shown.set(item, shown);
-    if (shown.seq !== undefined) this.#bySeq.set(shown.seq, item);
-    const place = shown.seq === undefined ? null : this.#place(shown.seq, item);
-    if (!item.isConnected || place !== item.nextElementSibling) {
-      const after = this.#messageAfter(item);
-      this.#list.insertBefore(item, place);
-      if (after) this.#joinUp(after);
-    }
-    this.#joinUp(item);
-    const after = this.#messageAfter(item);
-    if (after) this.#joinUp(after);
+    return undefined;
   }
 
-  /**
-   * Before which entry a number belongs; what has no number yet stays at the end.
-   * @param {number} seq
-   * @param {HTMLElement} [moving]
-   */
-  #place(seq, moving) {
-    /** @type {Element | null} */
-    let place = null;
-    for (let item = this.#list.lastElementChild; item; item = item.previousElementSibling) {
-      if (item === moving || !(item instanceof HTMLElement)) continue;
-      const number = item.dataset.seq ?? item.dataset.from;
-      if (number === undefined) {
-        if (this.#isWaiting(item)) place = item;
-      } else if (Number(number) < seq) break;
-      else place = item;
-    }
-    return place;
-  }
-
-  #firstWaiting() {
-    return this.#items().find((item) => this.#isWaiting(item)) ?? null;
-  }
-
-  /** Own, on its way: the room will give it its place. One that failed stays where it was. @param {HTMLElement} item */
-  #isWaiting(item) {
-    const shown = this.#shown.get(item);
-    return shown !== undefined && shown.seq === undefined && shown.state !== 'failed';
-  }
-
-  /** @param {HTMLElement} item */
-  #joinUp(item) {
-    const shown = this.#shown.get(item);
-    /** @type {any} */
-    let before = item.previousElementSibling;
-    while (before && !this.#shown.has(before)) before = before.previousElementSibling;
-    if (shown) joinUp(item, shown, before, this.#shown.get(before));
-  }
-
-  /** @param {HTMLElement} item @returns {HTMLElement | null} */
-  #messageAfter(item) {
-    /** @type {any} */
-    let after = item.nextElementSibling;
-    while (after && !this.#shown.has(after)) after = after.nextElementSibling;
-    return after;
-  }
-
-  #items() {
-    return /** @type {HTMLElement[]} */ ([...this.#list.children]);
-  }
-
-  #trim() {
-    if (this.#list.childElementCount <= ITEMS_MAX) return;
-    for (const item of this.#items().slice(0, TRIM_BY)) this.#forget(item);
-  }
-
-  /** @param {HTMLElement} item */
-  #forget(item) {
-    this.#own.delete(item.dataset.clientId ?? '');
-    this.#bySeq.delete(Number(item.dataset.seq));
-    this.#shown.delete(item);
-    this.#notices.delete(item);
-    item.remove();
+  /** @param {GapEntry} entry */
+  async #fill(entry) {
+    const draw = () => {
+      this.timeline.changed.add(entry);
+      this.draw();
+    };
+    entry.isLoading = true;
+    draw();
+    const { gap } = entry;
+    const remaining = await this.#actions.fillGap(gap);
+    entry.isLoading = false;
+    if (remaining === gap) return draw();
+    this.timeline.remove(entry);
+    if (remaining) this.timeline.addGap(remaining);
+    this.draw();
   }
 
   /** Changes the list without moving what is being read. @param {() => void} change */
   #hold(change) {
-    const top = this.#scroller.scrollTop;
     // The lower edge is held: what comes in above can take the day and the name from the top of an entry.
     const edge = (/** @type {HTMLElement} */ item) => item.offsetTop + item.offsetHeight;
-    const anchor = this.#isAtEnd ? undefined : this.#items().find((item) => edge(item) > top);
-    const before = anchor ? edge(anchor) : 0;
-    this.#list.setAttribute('aria-busy', 'true');
+    const top = this.#scroller.scrollTop;
+    const kept = this.#isAtEnd ? [] : this.#itemsBelow(top).map((item) => ({ item, edge: edge(item) }));
     change();
-    this.#list.setAttribute('aria-busy', 'false');
-    if (this.#isAtEnd) this.scrollToEnd();
-    else if (anchor?.isConnected) this.#scroller.scrollTop = top + edge(anchor) - before;
+    const anchor = kept.find(({ item }) => item.isConnected);
+    if (this.#isAtEnd) this.#scroller.scrollTop = this.#scroller.scrollHeight;
+    else if (anchor) this.#scroller.scrollTop = top + edge(anchor.item) - anchor.edge;
+  }
+
+  /** Some that are in view, the first one first: an entry itself may go. @param {number} top */
+  #itemsBelow(top) {
+    const items = /** @type {HTMLElement[]} */ ([...this.#list.children]);
+    const from = items.findIndex((item) => item.offsetTop + item.offsetHeight > top);
+    return from < 0 ? [] : items.slice(from, from + 4);
   }
 
   #look() {
     const { scrollTop, scrollHeight, clientHeight } = this.#scroller;
-    this.#isAtEnd = scrollHeight - scrollTop - clientHeight < END_MARGIN_PX;
-    if (this.#isAtEnd) this.unseen = 0;
+    const hasAll = this.#start + WINDOW >= this.#drawnLength;
+    this.#isAtEnd = hasAll && scrollHeight - scrollTop - clientHeight < END_MARGIN_PX;
+    const start = this.#stretched(this.#start);
+    if (start !== this.#start) this.#show(start);
     this.#actions.moved();
   }
 }

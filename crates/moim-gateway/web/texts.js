@@ -3,13 +3,14 @@
 
 /** @typedef {'ko' | 'en'} Language */
 
-/** @param {string[]} names */
-const joined = (names) => names.join(', ');
 const fault = (/** @type {string} */ text) => () => text;
+const many = (/** @type {number} */ count, /** @type {string} */ one, /** @type {string} */ more) =>
+  `${count} ${count === 1 ? one : more}`;
 
 const TEXTS = {
   ko: {
-    lead: '이름과 방을 정하면 바로 이야기할 수 있습니다.',
+    title: '이야기할 방을 고르세요',
+    lead: '이 서버는 moim입니다. 방마다 기록이 하나 있어서, 연결이 끊겼다 돌아와도 놓친 말이 순서대로 한 번씩 도착합니다.',
     name: '이름',
     namePlaceholder: '다른 사람에게 보일 이름',
     room: '방',
@@ -17,6 +18,18 @@ const TEXTS = {
     leave: '나가기',
     retry: '다시 연결',
     otherLanguage: 'English',
+    rooms: '방',
+    roomsVisited: '다녀온 방',
+    roomsNone: '다녀온 방이 여기에 모입니다.',
+    roomNew: '다른 방 열기',
+    forget: (/** @type {string} */ room) => `${room} 목록에서 지우기`,
+    unreadIn: (/** @type {number} */ count) => `새 메시지 ${count}개`,
+    hereNow: (/** @type {number} */ count) => (count === 0 ? '지금은 아무도 없습니다' : `지금 ${count}명이 있습니다`),
+    connect: '프로그램으로 연결하기',
+    connectLead: '라이브러리 없이 WebSocket과 HTTP로 바로 연결됩니다. 아래 줄은 이 서버 주소로 채워져 있습니다.',
+    copy: '복사',
+    copied: '복사했습니다',
+    copyByHand: '선택했습니다. 직접 복사해 주세요',
     messages: '메시지',
     text: '메시지를 입력하세요',
     send: '보내기',
@@ -24,15 +37,25 @@ const TEXTS = {
     olderLoading: '이전 메시지를 불러오는 중…',
     olderFailed: '이전 메시지를 지금 불러올 수 없습니다.',
     beginning: '대화의 시작입니다.',
+    emptyRoom: '아직 아무 말도 없습니다. 첫마디를 남겨 보세요.',
+    loading: '대화를 불러오는 중…',
     connecting: '연결하는 중',
     open: '연결됨',
     waiting: '다시 연결하는 중',
+    offline: '오프라인입니다. 네트워크를 기다리는 중',
     unreachable: '서버에 닿지 않아 다시 시도하는 중',
     closed: '연결이 끝났습니다',
     idle: '',
+    queued: (/** @type {number} */ count) => `메시지 ${count}개가 연결을 기다립니다`,
     count: (/** @type {number} */ count) => `${count}명`,
+    members: '함께 있는 사람',
+    membersMany: (/** @type {number} */ count) => `${count}명이 있어 이름은 보이지 않습니다.`,
+    membersFailed: '지금은 알 수 없습니다.',
+    you: '나',
+    invite: '초대 링크 복사',
+    close: '닫기',
     typing: (/** @type {string[]} */ names) =>
-      names.length > 2 ? `${names.length}명이 입력 중…` : `${joined(names)} 님이 입력 중…`,
+      names.length > 2 ? `${names.length}명이 입력 중…` : `${names.join(', ')} 님이 입력 중…`,
     join: (/** @type {string} */ name, /** @type {number} */ others) =>
       others > 0 ? `${name}님 외 ${others}명이 입장했습니다.` : `${name}님이 입장했습니다.`,
     leaveNotice: (/** @type {string} */ name, /** @type {number} */ others) =>
@@ -41,7 +64,11 @@ const TEXTS = {
     gap: '여기 사이에 받지 못한 메시지가 있습니다.',
     gapLoad: '불러오기',
     gapLoading: '불러오는 중…',
+    unread: '여기부터 새 메시지',
     newMessages: (/** @type {number} */ count) => `새 메시지 ${count}개`,
+    toEnd: '맨 아래로',
+    heard: (/** @type {string} */ name, /** @type {string} */ content) => `${name}: ${content}`,
+    more: (/** @type {number} */ letters) => `더 보기 (${letters.toLocaleString('ko-KR')}자 남음)`,
     pending: '보내는 중',
     sent: '전송됨',
     stored: '저장됨',
@@ -52,9 +79,11 @@ const TEXTS = {
     no_answer: fault('서버가 응답하지 않습니다.'),
     outcome_unknown: fault('오래 끊겨 있어 전달되었는지 알 수 없습니다.'),
     cannot_connect: fault('이 주소로는 연결할 수 없습니다.'),
+    room_invalid: fault('방 이름이 올바르지 않습니다.'),
   },
   en: {
-    lead: 'Choose a name and a room, and start talking.',
+    title: 'Pick a room and start talking',
+    lead: 'This server runs moim. Every room is one log: lose your connection, come back, and what you missed is there, once each and in order.',
     name: 'Name',
     namePlaceholder: 'What others will call you',
     room: 'Room',
@@ -62,6 +91,18 @@ const TEXTS = {
     leave: 'Leave',
     retry: 'Reconnect',
     otherLanguage: '한국어',
+    rooms: 'Rooms',
+    roomsVisited: 'Rooms you have been to',
+    roomsNone: 'Rooms you visit are kept here.',
+    roomNew: 'Open another room',
+    forget: (/** @type {string} */ room) => `Remove ${room} from the list`,
+    unreadIn: (/** @type {number} */ count) => many(count, 'new message', 'new messages'),
+    hereNow: (/** @type {number} */ count) => (count === 0 ? 'Nobody is here right now' : `${count} here right now`),
+    connect: 'Connect a program',
+    connectLead: 'Plain WebSocket and HTTP, no library needed. These lines already hold the address of this server.',
+    copy: 'Copy',
+    copied: 'Copied',
+    copyByHand: 'Selected, please copy it by hand',
     messages: 'Messages',
     text: 'Write a message',
     send: 'Send',
@@ -69,13 +110,24 @@ const TEXTS = {
     olderLoading: 'Loading earlier messages…',
     olderFailed: 'Earlier messages cannot be loaded right now.',
     beginning: 'This is the beginning.',
+    emptyRoom: 'Nothing has been said yet. Be the first.',
+    loading: 'Loading the conversation…',
     connecting: 'Connecting',
     open: 'Connected',
     waiting: 'Reconnecting',
+    offline: 'Offline, waiting for a network',
     unreachable: 'Server out of reach, trying again',
     closed: 'Disconnected',
     idle: '',
+    queued: (/** @type {number} */ count) =>
+      `${many(count, 'message waits', 'messages wait')} for the connection`,
     count: (/** @type {number} */ count) => `${count} here`,
+    members: 'Who is here',
+    membersMany: (/** @type {number} */ count) => `${count} are here, too many to list by name.`,
+    membersFailed: 'This is not known right now.',
+    you: 'you',
+    invite: 'Copy invite link',
+    close: 'Close',
     typing: (/** @type {string[]} */ names) => {
       if (names.length > 2) return `${names.length} people are typing…`;
       return `${names.join(' and ')} ${names.length === 1 ? 'is' : 'are'} typing…`;
@@ -88,7 +140,11 @@ const TEXTS = {
     gap: 'Some messages here did not reach you.',
     gapLoad: 'Load them',
     gapLoading: 'Loading…',
-    newMessages: (/** @type {number} */ count) => (count === 1 ? '1 new message' : `${count} new messages`),
+    unread: 'New from here',
+    newMessages: (/** @type {number} */ count) => many(count, 'new message', 'new messages'),
+    toEnd: 'To the newest',
+    heard: (/** @type {string} */ name, /** @type {string} */ content) => `${name}: ${content}`,
+    more: (/** @type {number} */ letters) => `Show more (${letters.toLocaleString('en-GB')} letters left)`,
     pending: 'Sending',
     sent: 'Sent',
     stored: 'Stored',
@@ -99,6 +155,7 @@ const TEXTS = {
     no_answer: fault('The server does not answer.'),
     outcome_unknown: fault('You were away for long: whether it was delivered is not known.'),
     cannot_connect: fault('There is no way to connect to this address.'),
+    room_invalid: fault('The room name is not valid.'),
   },
 };
 

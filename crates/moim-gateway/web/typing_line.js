@@ -1,6 +1,7 @@
 // Who else is typing.
 // Not here: telling the others that we do (the client module).
 
+import { plainName } from './rich_text.js';
 import { texts } from './texts.js';
 
 /** A typist tells again every 3 s; one who has gone silent for twice that is forgotten. */
@@ -31,7 +32,7 @@ export class TypingLine {
   }
 
   redraw() {
-    const names = [...this.#typists.keys()];
+    const names = [...this.#typists.keys()].map(plainName);
     this.#line.textContent = names.length > 0 ? texts().typing(names) : '';
   }
 }

@@ -1,4 +1,4 @@
-// Korean as an input method types it: Enter inside a syllable ends the syllable, and only then a message.
+// Korean, Japanese and Chinese as input methods type them: Enter ends what is being composed, and only then a message.
 // Not here: the rest of the page.
 
 import { strict as assert } from 'node:assert';
@@ -42,30 +42,41 @@ async function compose(devtools, steps) {
   }
 }
 
-test('한글: Enter inside a syllable sends nothing, the next one sends it once', async () => {
-  const minsu = await people.arrive(server.origin);
-  const jane = await people.arrive(server.origin);
-  await minsu.enter('민수', '한글');
-  await jane.enter('Jane', '한글');
-  await minsu.part('text').focus();
-  const devtools = await minsu.devtools();
+/** As each is typed: the steps of every part, and what it becomes. @type {Record<string, [string[], string][]>} */
+const TYPED = {
+  한글: [[['ㅎ', '하', '한'], '한'], [['ㄱ', '그', '글'], '글']],
+  日本語: [[['n', 'に', 'にほ', 'にほん', '日本'], '日本'], [['ご', '語'], '語']],
+  中文: [[['z', 'zh', 'zhong', '中'], '中'], [['w', 'wen', '文'], '文']],
+};
 
-  await compose(devtools, ['ㅎ', '하', '한']);
-  await devtools.send('Input.insertText', { text: '한' });
-  await compose(devtools, ['ㄱ', '그', '글']);
-  await key(devtools, 'Enter', TAKEN);
-  assert.equal(await minsu.part('text').inputValue(), '한글');
-  await devtools.send('Input.insertText', { text: '글' });
-  // Safari passes the key on when the composition is over, and says what it was by the code alone.
-  await key(devtools, 'Enter', TAKEN);
-  assert.equal(await minsu.part('text').inputValue(), '한글');
-  await key(devtools, 'Enter', 13);
+for (const [text, parts] of Object.entries(TYPED)) {
+  test(`${text}: Enter inside a composition sends nothing, the next one sends it once`, async () => {
+    const minsu = await people.arrive(server.origin);
+    const jane = await people.arrive(server.origin);
+    await minsu.enter('민수', text);
+    await jane.enter('Jane', text);
+    await minsu.part('text').focus();
+    const devtools = await minsu.devtools();
 
-  await minsu.allStored();
-  await minsu.say('끝');
-  for (const person of [minsu, jane]) await person.reads(['한글', '끝']);
-  assert.deepEqual((await server.messages('한글')).map(({ content }) => content), ['한글', '끝']);
-});
+    let written = '';
+    for (const [steps, result] of parts) {
+      await compose(devtools, steps);
+      await key(devtools, 'Enter', TAKEN);
+      assert.equal(await minsu.part('text').inputValue(), written + steps.at(-1));
+      await devtools.send('Input.insertText', { text: result });
+      written += result;
+    }
+    // Safari passes the key on when the composition is over, and says what it was by the code alone.
+    await key(devtools, 'Enter', TAKEN);
+    assert.equal(await minsu.part('text').inputValue(), text);
+    await key(devtools, 'Enter', 13);
+
+    await minsu.allStored();
+    await minsu.say('끝');
+    for (const person of [minsu, jane]) await person.reads([text, '끝']);
+    assert.deepEqual((await server.messages(text)).map(({ content }) => content), [text, '끝']);
+  });
+}
 
 test('Shift and Enter begin a new line, and lines stay lines', async () => {
   const minsu = await people.arrive(server.origin);
