@@ -232,7 +232,11 @@ const REDIS: Section = Section {
         key("sentinel_master", Kind::Text, "What the sentinels call the master."),
         key("username", Kind::Text, "The user, for servers whose URL names none."),
         secret("password", Kind::Text, "The password, for servers whose URL has none."),
-        key("tls_ca", Kind::Text, "PEM file of who signs the servers' certificates, instead of the system's."),
+        key(
+            "tls_ca",
+            Kind::Text,
+            "PEM file of who signs the servers' certificates, instead of the system's.",
+        ),
         key(
             "key_prefix",
             Kind::Text,
