@@ -40,6 +40,8 @@ use crate::{
 
 /// Between two looks at whether everything is stored, at the end.
 const FLUSH_LOOK: Duration = Duration::from_millis(50);
+/// Between two tries to read who is in a room.
+const PRESENCE_RETRY: Duration = Duration::from_millis(500);
 /// Typing signals on their way to Redis. Full: typing is dropped.
 const SIGNALS_MAX: usize = 1024;
 
@@ -357,11 +359,37 @@ impl Inner {
         }
     }
 
-    /// Reads who is in a room on other nodes, and tells its members.
+    /// Reads who is in a room on other nodes, and tells its members. When it cannot, it is tried until it can.
     async fn refresh_presence(&self, room: &RoomId) {
-        if let Ok(all) = self.read_presence(room).await {
-            let event = self.presence.loaded(room, self.redis_now(self.keys.partition_of(room)), all);
-            drop(self.sink.try_deliver(Relayed { room: room.clone(), event }));
+        if self.try_presence(room).await {
+            return;
+        }
+        let (inner, room) = (self.this(), room.clone());
+        self.spawn(async move {
+            while locked(&inner.rooms).contains(&room) {
+                sleep(PRESENCE_RETRY).await;
+                if inner.try_presence(&room).await {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// `false`: it is to be tried again.
+    async fn try_presence(&self, room: &RoomId) -> bool {
+        self.presence.loads(room);
+        let all = self.read_presence(room).await.ok();
+        let was_read = all.is_some();
+        let now = self.redis_now(self.keys.partition_of(room));
+        let event = self.presence.loaded(room, now, all);
+        if !locked(&self.rooms).contains(room) {
+            // Everybody left meanwhile.
+            self.presence.forget(room);
+            return true;
+        }
+        match event {
+            Some(event) => self.sink.try_deliver(Relayed { room: room.clone(), event }).is_ok(),
+            None => was_read,
         }
     }
 

@@ -27,12 +27,51 @@ struct Own {
     notices: Vec<Notice>,
 }
 
+/// Who is in a room on other nodes.
+#[derive(Default)]
+struct Others {
+    nodes: HashMap<NodeId, Here>,
+    /// Reads of the whole on their way.
+    loading: u32,
+    /// Nodes that were heard of since the first of those began: what was heard is newer than what was read.
+    heard: HashSet<NodeId>,
+}
+
+impl Others {
+    fn change(&mut self, node: NodeId, here: Option<Here>) -> Option<Here> {
+        if self.loading > 0 {
+            self.heard.insert(node);
+        }
+        match here {
+            Some(here) => self.nodes.insert(node, here),
+            None => self.nodes.remove(&node),
+        }
+    }
+
+    /// A read has ended, with or without an answer.
+    fn loaded(&mut self, all: Option<HashMap<NodeId, Here>>) {
+        if let Some(mut all) = all {
+            for node in &self.heard {
+                match self.nodes.remove(node) {
+                    Some(here) => all.insert(*node, here),
+                    None => all.remove(node),
+                };
+            }
+            self.nodes = all;
+        }
+        self.loading = self.loading.saturating_sub(1);
+        if self.loading == 0 {
+            self.heard = HashSet::new();
+        }
+    }
+}
+
 #[derive(Default)]
 struct State {
     own: HashMap<RoomId, Own>,
     dirty: HashSet<RoomId>,
     /// Of the rooms that are subscribed here.
-    others: HashMap<RoomId, HashMap<NodeId, Here>>,
+    others: HashMap<RoomId, Others>,
     /// Nodes with a lease, and until when they count as alive.
     alive: HashMap<NodeId, Instant>,
 }
@@ -117,12 +156,24 @@ impl Presence {
         state.dirty.extend(rooms);
     }
 
-    /// A room is subscribed here: who is there on other nodes.
-    pub(crate) fn loaded(&self, room: &RoomId, time: Timestamp, all: Vec<(NodeId, Here)>) -> RoomEvent {
+    /// A room is subscribed here, and who is there on other nodes is about to be read.
+    pub(crate) fn loads(&self, room: &RoomId) {
+        self.lock().others.entry(room.clone()).or_default().loading += 1;
+    }
+
+    /// It was read, or could not be. `None`: there is nothing to say.
+    pub(crate) fn loaded(
+        &self,
+        room: &RoomId,
+        time: Timestamp,
+        all: Option<Vec<(NodeId, Here)>>,
+    ) -> Option<RoomEvent> {
+        let was_read = all.is_some();
+        let others =
+            |all: Vec<(NodeId, Here)>| all.into_iter().filter(|(node, _)| *node != self.node).collect();
         let mut state = self.lock();
-        let others: HashMap<_, _> = all.into_iter().filter(|(node, _)| *node != self.node).collect();
-        state.others.insert(room.clone(), others);
-        RoomEvent::Presence { notice: None, elsewhere: state.elsewhere(room), time }
+        state.others.get_mut(room)?.loaded(all.map(others));
+        was_read.then(|| RoomEvent::Presence { notice: None, elsewhere: state.elsewhere(room), time })
     }
 
     /// The room is not subscribed any more.
@@ -139,8 +190,7 @@ impl Presence {
             // Until its lease is seen, which is at most a refresh away.
             state.alive.entry(node).or_insert_with(|| Instant::now() + crate::nodes::LEASE);
             let Some(others) = state.others.get_mut(room) else { return Vec::new() };
-            let before =
-                if here.count == 0 { others.remove(&node) } else { others.insert(node, here.clone()) };
+            let before = others.change(node, (here.count > 0).then(|| here.clone()));
             changed = before.is_none_or(|before| before.count != here.count);
         }
         let elsewhere = state.elsewhere(room);
@@ -180,8 +230,8 @@ impl Presence {
         let mut told = Vec::new();
         for node in &dead {
             state.alive.remove(node);
-            let gone = |(room, others): (&RoomId, &mut HashMap<NodeId, Here>)| {
-                others.remove(node).map(|here| (room.clone(), here))
+            let gone = |(room, others): (&RoomId, &mut Others)| {
+                others.change(*node, None).map(|here| (room.clone(), here))
             };
             let gone: Vec<_> = state.others.iter_mut().filter_map(gone).collect();
             for (room, here) in gone {
@@ -214,7 +264,7 @@ impl Presence {
 
 impl State {
     fn elsewhere(&self, room: &RoomId) -> u64 {
-        self.others.get(room).map_or(0, |others| others.values().map(|here| here.count).sum())
+        self.others.get(room).map_or(0, |others| others.nodes.values().map(|here| here.count).sum())
     }
 }
 
@@ -251,7 +301,8 @@ mod tests {
     fn counts_of_others_are_absolute_and_our_own_are_not_among_them() {
         let presence = Presence::new(OWN);
         let time = Timestamp::default();
-        presence.loaded(&room(), time, vec![(OWN, here(5)), (OTHER, here(3))]);
+        presence.loads(&room());
+        presence.loaded(&room(), time, Some(vec![(OWN, here(5)), (OTHER, here(3))]));
         let heard = |node, count| elsewhere(&presence.heard(&room(), time, told(node, count)));
         assert_eq!(heard(OTHER, 3), [0; 0], "nothing new");
         assert_eq!(heard(OTHER, 4), [4]);
@@ -264,7 +315,8 @@ mod tests {
     fn a_dead_nodes_members_are_gone_with_one_notice() {
         let presence = Presence::new(OWN);
         let (now, time) = (Instant::now(), Timestamp::default());
-        presence.loaded(&room(), time, vec![(OTHER, here(3)), (NodeId(3), here(1))]);
+        presence.loads(&room());
+        presence.loaded(&room(), time, Some(vec![(OTHER, here(3)), (NodeId(3), here(1))]));
         let until = now + Duration::from_secs(8);
         presence.leases(&[(OTHER, until), (NodeId(3), until + Duration::from_secs(9))]);
         // A Redis that has lost its leases kills nobody.
@@ -279,6 +331,28 @@ mod tests {
         };
         assert_eq!((notice.count, notice.change), (3, PresenceChange::Leave));
         assert!(presence.bury(until, time).0.is_empty());
+    }
+
+    #[test]
+    fn what_is_heard_during_a_read_is_newer_than_what_is_read() {
+        let presence = Presence::new(OWN);
+        let time = Timestamp::default();
+        let heard = |node, count| presence.heard(&room(), time, told(node, count));
+        let loaded = |all| presence.loaded(&room(), time, all).map_or(vec![], |event| elsewhere(&[event]));
+        heard(OTHER, 9);
+        presence.loads(&room());
+        presence.loads(&room());
+        heard(OTHER, 4);
+        heard(NodeId(3), 0);
+        assert_eq!(loaded(Some(vec![(OTHER, here(1)), (NodeId(3), here(2)), (NodeId(4), here(1))])), [5]);
+        heard(NodeId(4), 0);
+        assert_eq!(loaded(None), [0; 0], "a read that failed says nothing");
+        assert_eq!(elsewhere(&heard(OTHER, 3)), [3]);
+        presence.loads(&room());
+        assert_eq!(loaded(Some(vec![(OTHER, here(7))])), [7], "what was heard before is older");
+        presence.loads(&room());
+        presence.forget(&room());
+        assert_eq!(loaded(Some(vec![(OTHER, here(7))])), [0; 0], "nobody wants it any more");
     }
 
     #[test]
@@ -307,7 +381,8 @@ mod tests {
     fn nobody_is_dead_because_redis_was_away() {
         let presence = Presence::new(OWN);
         let (now, time) = (Instant::now(), Timestamp::default());
-        presence.loaded(&room(), time, vec![(OTHER, here(3))]);
+        presence.loads(&room());
+        presence.loaded(&room(), time, Some(vec![(OTHER, here(3))]));
         presence.leases(&[(OTHER, now)]);
         let lease = Duration::from_secs(8);
         presence.nobody_dies_before(now + lease);
