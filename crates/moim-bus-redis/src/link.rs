@@ -120,12 +120,19 @@ impl Link {
             number += 1;
             match self.connect(number).await {
                 Ok(connected) => {
-                    pause = RECONNECT.0;
                     *locked(&self.trouble) = None;
                     tracing::info!(redis = %self.name, "connected");
+                    let since = Instant::now();
                     self.connected.send_replace(Some(Arc::new(connected)));
                     self.is_broken(number).await;
                     self.connected.send_replace(None);
+                    // A replica takes every connection and fails its first write: no better than none.
+                    if since.elapsed() >= RECONNECT.1 {
+                        pause = RECONNECT.0;
+                    } else {
+                        sleep(pause).await;
+                        pause = (pause * 2).min(RECONNECT.1);
+                    }
                 }
                 Err(error) => {
                     tracing::warn!(redis = %self.name, %error, ?pause, "no connection; trying again");

@@ -30,8 +30,8 @@ const PROBE_EVERY: Duration = Duration::from_secs(2);
 const DEAF_AFTER: Duration = Duration::from_secs(6);
 /// For one command. Longer: the connection is made anew.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(5);
-/// Between two tries to connect.
-const RECONNECT: Duration = Duration::from_millis(100);
+/// Between two tries to connect: the first, and the longest.
+const RECONNECT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 /// How long whoever subscribes waits for the confirmation.
 const CONFIRM_WAIT: Duration = Duration::from_secs(8);
 
@@ -126,7 +126,9 @@ impl Relay {
     }
 
     async fn keep_connected(&self, inner: &Inner, sender: mpsc::Sender<Pushed>) {
+        let mut pause = RECONNECT.0;
         for number in 1.. {
+            let since = Instant::now();
             let served = match timeout(COMMAND_TIMEOUT, self.connect(number, &sender)).await {
                 Ok(Ok(connection)) => self.serve(inner, connection).await,
                 Ok(Err(error)) => Err(error),
@@ -137,7 +139,8 @@ impl Relay {
             let Err(error) = served;
             tracing::warn!(redis = %self.link.name, %error, "the relay's socket is made anew");
             inner.metrics.relay_reconnects.inc();
-            sleep(RECONNECT).await;
+            pause = if since.elapsed() >= RECONNECT.1 { RECONNECT.0 } else { (pause * 2).min(RECONNECT.1) };
+            sleep(pause).await;
         }
     }
 
