@@ -46,10 +46,15 @@ def metrics_of_moim(command: str) -> str:
 
 
 def metrics_of_haproxy() -> str:
-    """With our configuration, but for its ports."""
+    """With our configuration, but for its ports and the files that it takes."""
     chat, stats = free_port(), free_port()
     config = text("deploy/haproxy/haproxy.cfg")
-    for old, new in (("bind :8765", f"bind 127.0.0.1:{chat}"), ("bind :8404", f"bind 127.0.0.1:{stats}")):
+    changes = (
+        ("bind :8765", f"bind 127.0.0.1:{chat}"),
+        ("bind :8404", f"bind 127.0.0.1:{stats}"),
+        ("maxconn 9000", "maxconn 100"),
+    )
+    for old, new in changes:
         if old not in config:
             raise AssertionError(f"haproxy.cfg has no `{old}`")
         config = config.replace(old, new)
