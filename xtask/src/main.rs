@@ -13,6 +13,7 @@ mod signals;
 mod steps;
 mod tidy;
 mod tools;
+mod try_deploy;
 mod with_servers;
 mod workspace;
 
@@ -44,6 +45,10 @@ enum Command {
     Autobahn(autobahn::AutobahnArgs),
     /// Check licences, duplicate crates and sources with cargo-deny
     Deny,
+    /// Run docker-compose.yml for real, and break it while people talk
+    TryCompose(try_deploy::ComposeArgs),
+    /// Run the local overlay for real in a Kubernetes cluster, and break it while people talk
+    TryK8s(try_deploy::K8sArgs),
 }
 
 #[derive(Args)]
@@ -68,6 +73,8 @@ fn main() -> ExitCode {
         Command::Cluster(args) => cluster::run(&workspace, &args),
         Command::Autobahn(args) => autobahn::run(&workspace, &args),
         Command::Deny => deny::run(&workspace),
+        Command::TryCompose(args) => try_deploy::compose(&workspace, &args),
+        Command::TryK8s(args) => try_deploy::k8s(&workspace, &args),
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -103,9 +103,13 @@ def run(cluster: Cluster) -> None:
 
 def fenced(cluster: Cluster) -> None:
     """Redis answers nobody in another namespace; asked by Redis's own program from its own image."""
+    host = f"redis.{NAMESPACE}.svc.cluster.local"
+    ask = f"getent hosts {host} && echo found; timeout 10 redis-cli -h {host} ping; echo asked"
     pod = ["run", "moim-try-stranger", "--namespace", "default", "--image=redis:7", "--restart=Never", "--rm", "--attach", "--quiet"]
-    asked = cluster.asks(*pod, "--command", "--", "timeout", "10", "redis-cli", "-h", f"redis.{NAMESPACE}.svc.cluster.local", "ping")
-    if "PONG" in asked.stdout:
+    said = cluster.asks(*pod, "--command", "--", "sh", "-c", ask)
+    if "found" not in said.stdout or "asked" not in said.stdout:
+        raise AssertionError(f"the stranger could not even ask: {said.stdout}{said.stderr}")
+    if "PONG" in said.stdout:
         raise AssertionError("a stranger reached Redis: does the network plug-in enforce NetworkPolicy?")
 
 
