@@ -14,6 +14,7 @@ mod signals;
 mod steps;
 mod tidy;
 mod tools;
+mod try_deploy;
 mod with_servers;
 mod workspace;
 
@@ -50,6 +51,10 @@ enum Command {
     Screenshots(ScreenshotsArgs),
     /// Check licences, duplicate crates and sources with cargo-deny
     Deny,
+    /// Run docker-compose.yml for real, and break it while people talk
+    TryCompose(try_deploy::ComposeArgs),
+    /// Run the local overlay for real in a Kubernetes cluster, and break it while people talk
+    TryK8s(try_deploy::K8sArgs),
 }
 
 #[derive(Args)]
@@ -83,6 +88,8 @@ fn main() -> ExitCode {
         Command::Autobahn(args) => autobahn::run(&workspace, &args),
         Command::Screenshots(args) => screenshots(&workspace, &args),
         Command::Deny => deny::run(&workspace),
+        Command::TryCompose(args) => try_deploy::compose(&workspace, &args),
+        Command::TryK8s(args) => try_deploy::k8s(&workspace, &args),
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,6 +1,8 @@
 //! The table of what `cargo xtask test` runs: to add a step, add one line here.
 //! Not here: how steps are run and reported (`runner`) and where tools come from (`tools`).
 
+mod deploy;
+
 use std::process::Command;
 
 use crate::autobahn;
@@ -20,6 +22,7 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "fmt",      about: "every Rust file is formatted",                  cure: "cargo fmt --all",                                run: |w| cargo(w, "fmt --all --check") },
     Step { name: "clippy",   about: "no lint has anything to say",                   cure: "change what is named above",                     run: |w| cargo(w, "clippy --workspace --all-targets --all-features -- -D warnings") },
     Step { name: "rust",     about: "the Rust tests pass, `tidy` among them",        cure: "mend the test named above",                      run: rust },
+    Step { name: "deploy",   about: "what people run moim with is sound",            cure: "mend what is named above",                       run: deploy::run },
     Step { name: "js",       about: "the tests of the JavaScript client pass",       cure: "mend the test named above (clients/js)",         run: |w| npm(w, "test") },
     Step { name: "js-types", about: "the types of the JavaScript client are sound",  cure: "mend what is named above (clients/js)",          run: |w| npm(w, "check") },
     Step { name: "e2e",      about: "real browsers can talk to a real server",       cure: "mend the test named above (clients/js/e2e)",     run: browsers },

@@ -17,6 +17,8 @@ const REDIS_MAJOR_MIN: u32 = 7;
 const JAVA_MAJORS: [u32; 2] = [17, 11];
 const CLIENT: &str = "clients/js";
 const REQUIREMENTS: &str = "xtask/python/requirements.txt";
+const DEPLOY_REQUIREMENTS: &str = "xtask/python/deploy.txt";
+const COMPOSE1_REQUIREMENTS: &str = "xtask/python/compose1.txt";
 
 /// Everything, so that a machine without one of them says so in the first seconds and not in the last step.
 pub(crate) fn all(workspace: &Workspace) -> Result<(), Fault> {
@@ -27,6 +29,8 @@ pub(crate) fn all(workspace: &Workspace) -> Result<(), Fault> {
     let (redis, haproxy) = (redis_server(workspace)?, haproxy(workspace)?);
     println!("node {node}\nchromium {}\npython {}", chromium.display(), python.display());
     println!("redis-server {}\nhaproxy {}", redis.display(), haproxy.display());
+    println!("promtool {}", promtool(workspace)?.display());
+    deploy(workspace)?;
     servers::fetch(workspace)
 }
 
@@ -60,20 +64,47 @@ pub(crate) fn npm_packages(workspace: &Workspace) -> Result<(), Fault> {
 
 /// The Python of our virtual environment, with the packages of `requirements.txt`.
 pub(crate) fn venv_python(workspace: &Workspace) -> Result<PathBuf, Fault> {
-    let venv = workspace.kept("venv");
-    let python = venv.join("bin").join("python");
-    let requirements = workspace.root.join(REQUIREMENTS);
-    let made = Made { from: requirements.clone(), mark: venv.join("made-from") };
+    Ok(venv(workspace, "venv", REQUIREMENTS, &[])?.join("python"))
+}
+
+/// What the step `deploy` reads files with.
+pub(crate) struct Deploy {
+    bin: PathBuf,
+    /// docker-compose 1.29.
+    pub(crate) compose1: PathBuf,
+}
+
+impl Deploy {
+    /// One of the programs of `deploy.txt`, or its Python.
+    pub(crate) fn program(&self, name: &str) -> PathBuf {
+        self.bin.join(name)
+    }
+}
+
+pub(crate) fn deploy(workspace: &Workspace) -> Result<Deploy, Fault> {
+    let bin = venv(workspace, "venv-deploy", DEPLOY_REQUIREMENTS, &[])?;
+    // Apart: both versions of docker-compose have the same name.
+    let compose1 = venv(workspace, "venv-compose1", COMPOSE1_REQUIREMENTS, &["--no-deps"])?;
+    Ok(Deploy { bin, compose1: compose1.join("docker-compose") })
+}
+
+/// The programs of a virtual environment of that name, made of these packages.
+fn venv(workspace: &Workspace, name: &str, requirements: &str, more: &[&str]) -> Result<PathBuf, Fault> {
+    let venv = workspace.kept(name);
+    let bin = venv.join("bin");
+    let python = bin.join("python");
+    let from = workspace.root.join(requirements);
+    let made = Made { from: from.clone(), mark: venv.join("made-from") };
     if made.is_fresh() && python.exists() {
-        return Ok(python);
+        return Ok(bin);
     }
     let system = system_python(workspace)?;
-    println!("making {} with the packages of {REQUIREMENTS}", venv.display());
+    println!("making {} with the packages of {requirements}", venv.display());
     stream(workspace.command(system).args(["-m", "venv", "--clear"]).arg(&venv))?;
-    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
-    stream(workspace.command(&python).args(pip).arg(requirements))?;
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+    stream(workspace.command(&python).args(pip).args(more).arg("--requirement").arg(from))?;
     made.remember()?;
-    Ok(python)
+    Ok(bin)
 }
 
 pub(crate) fn chromium(workspace: &Workspace) -> Result<PathBuf, Fault> {
@@ -104,6 +135,12 @@ pub(crate) fn redis_server(workspace: &Workspace) -> Result<PathBuf, Fault> {
 pub(crate) fn haproxy(workspace: &Workspace) -> Result<PathBuf, Fault> {
     let cure = "install HAProxy 2.6 or newer, so that haproxy is on PATH";
     given(HAPROXY).map_or_else(|| found_or_installed(workspace, "haproxy", "haproxy", cure), Ok)
+}
+
+/// Debian's package brings Prometheus with it.
+pub(crate) fn promtool(workspace: &Workspace) -> Result<PathBuf, Fault> {
+    let cure = "install Prometheus 2.42 or newer, so that promtool is on PATH";
+    found_or_installed(workspace, "promtool", "prometheus", cure)
 }
 
 pub(crate) fn maven(workspace: &Workspace) -> Result<PathBuf, Fault> {
@@ -204,9 +241,9 @@ fn major(version: &str) -> Option<u32> {
 }
 
 fn system_python(workspace: &Workspace) -> Result<PathBuf, Fault> {
-    let cure = "install Python 3.10 or newer with venv (on Debian: python3 and python3-venv)";
+    let cure = "install Python 3.11 or newer with venv (on Debian: python3 and python3-venv)";
     let has_venv = |python: &PathBuf| {
-        let check = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))";
+        let check = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))";
         succeeds(Command::new(python).args(["-c", check]))
     };
     if let Some(python) = on_path("python3").filter(has_venv) {
