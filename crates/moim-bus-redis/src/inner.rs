@@ -10,7 +10,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use futures_util::future;
+use futures_util::{StreamExt, future, stream};
 use moim_bus::{BusError, BusHealth, Here, Logs, RelaySink, Relayed, SeedSource, stable_hash};
 use moim_protocol::{Epoch, NodeId, RoomId, Timestamp, Typing};
 use moim_telemetry::Registry;
@@ -40,6 +40,8 @@ use crate::{
 
 /// Between two looks at whether everything is stored, at the end.
 const FLUSH_LOOK: Duration = Duration::from_millis(50);
+/// Rooms whose members are counted anew at the same time.
+const COUNTS_AT_ONCE: usize = 64;
 /// Between two tries to read who is in a room.
 const PRESENCE_RETRY: Duration = Duration::from_millis(500);
 /// Typing signals on their way to Redis. Full: typing is dropped.
@@ -253,14 +255,23 @@ impl Inner {
 
     /// These rooms may have missed events: messages are read on from the cursor, counts anew, beside everything else.
     fn have_missed(&self, rooms: Vec<RoomId>) {
-        for room in rooms {
-            let (inner, counted) = (self.this(), room.clone());
-            self.spawn(async move { inner.refresh_presence(&counted).await });
+        for room in &rooms {
             let event = moim_protocol::RoomEvent::Lost;
-            if let Err(relayed) = self.sink.try_deliver(Relayed { room, event }) {
+            if let Err(relayed) = self.sink.try_deliver(Relayed { room: room.clone(), event }) {
                 locked(&self.lost).push(relayed.room);
             }
         }
+        let inner = self.this();
+        self.spawn(async move {
+            let inner = &inner;
+            // All at once they would be the next reason for Redis to be late.
+            stream::iter(rooms)
+                .for_each_concurrent(
+                    COUNTS_AT_ONCE,
+                    |room| async move { inner.refresh_presence(&room).await },
+                )
+                .await;
+        });
     }
 
     /// Rooms that could not be told; the relay tries again.
