@@ -3,6 +3,7 @@
 //! Not here: when what happens to them (`play`), members who never lose a connection and cost next to nothing (`fleet`).
 
 mod books;
+mod comings;
 mod member;
 mod socket;
 mod timeline;
@@ -19,7 +20,7 @@ use std::{
 use mio::{Events, Poll, Token};
 use moim_protocol::Profile;
 
-use crate::{fault::Fault, frame, handshake, interrupt, random::Random};
+use crate::{fault::Fault, frame, interrupt, random::Random};
 
 use books::Books;
 use member::{Member, Shared};
@@ -34,9 +35,6 @@ const READ_BYTES: usize = 64 * 1024;
 const TURN_MAX: Duration = Duration::from_millis(100);
 const RESEND_EVERY: Duration = Duration::from_millis(100);
 const DRIP_EVERY: Duration = Duration::from_millis(100);
-/// Full jitter below this, doubled with each try up to the most.
-const BACKOFF_FIRST_MILLIS: u64 = 200;
-const BACKOFF_MAX_MILLIS: u64 = 3_000;
 /// Draws until a sender is found who is of the v1 profile; else the first of the room, who always is.
 const SENDER_DRAWS: u32 = 8;
 
@@ -148,36 +146,6 @@ impl Crowd {
         meant.filter(|member| member.is_behind(&self.books)).count()
     }
 
-    /// A member comes in, and was meant to at that time.
-    pub(crate) fn enter(&mut self, member: usize, meant_in: u64) {
-        self.members[member].meant_in = meant_in;
-        self.connect(member);
-    }
-
-    /// Its connection breaks; it comes back after a part of that time, drawn.
-    pub(crate) fn cut(&mut self, member: usize, back_within: Duration) {
-        if self.members[member].socket.is_some() {
-            self.gone(member, "cut by the scenario");
-            let millis = u64::try_from(back_within.as_millis()).unwrap_or(u64::MAX);
-            let wait = Duration::from_millis(self.random.below(millis.max(1)));
-            self.come_back(member, wait);
-        }
-    }
-
-    /// It leaves for good, unless it waits for an answer.
-    pub(crate) fn leave(&mut self, member: usize) {
-        if !self.restless.contains(&member) {
-            self.gone(member, "left");
-            self.members[member].renew();
-        }
-    }
-
-    /// It leaves, and somebody else comes in its place at once.
-    pub(crate) fn replace(&mut self, member: usize, meant_in: u64) {
-        self.leave(member);
-        self.enter(member, meant_in);
-    }
-
     /// One of those who are in their room and wait for nothing, drawn.
     pub(crate) fn draw(&mut self) -> Option<usize> {
         (0..64).find_map(|_| {
@@ -280,24 +248,6 @@ impl Crowd {
         }
     }
 
-    fn connect(&mut self, number: usize) {
-        let member = &mut self.members[number];
-        let address = self.shape.addresses[member.place % self.shape.addresses.len()];
-        let room = format!("{}-{}", self.shape.room_prefix, member.room);
-        let name = member.name() + &member.query();
-        let request = handshake::request(address, &room, &name, member.profile);
-        let (registry, token) = (self.poll.registry(), Token(number));
-        match Socket::connect(address, request, member.drip.is_some(), registry, token) {
-            Ok(socket) => {
-                member.socket = Some(socket);
-                if member.drip.is_some() {
-                    self.timers.push(Reverse((Instant::now() + DRIP_EVERY, number, Timer::Drip)));
-                }
-            }
-            Err(error) => self.ended(number, &End::Lost(error.to_string())),
-        }
-    }
-
     fn flush(&mut self, member: usize) {
         let outcome = self.members[member].socket.as_mut().map_or(Ok(()), Socket::flush);
         if let Err(end) = outcome {
@@ -353,47 +303,6 @@ impl Crowd {
             self.restless.remove(&number);
         }
         outcome
-    }
-
-    /// Its socket ended by itself; it comes back when it was told to, or by its own patience.
-    fn ended(&mut self, number: usize, end: &End) {
-        let was_in = self.members[number].in_room;
-        let why = match end {
-            End::Closed(code, reason) => format!("closed {code} {reason}"),
-            End::Lost(why) => why.clone(),
-        };
-        self.gone(number, why.trim_end());
-        let member = &mut self.members[number];
-        if !was_in {
-            member.tries += 1;
-            member.place += 1;
-        }
-        let most = BACKOFF_MAX_MILLIS.min(BACKOFF_FIRST_MILLIS << member.tries.min(8));
-        let told = member.come_back.take();
-        let wait = told.unwrap_or_else(|| Duration::from_millis(self.random.below(most)));
-        self.come_back(number, wait);
-    }
-
-    fn come_back(&mut self, member: usize, wait: Duration) {
-        let micros = u64::try_from(wait.as_micros()).unwrap_or(u64::MAX);
-        // Who was never in is late since it was first meant to be.
-        if self.members[member].was_here {
-            self.members[member].meant_in = self.now().saturating_add(micros);
-        }
-        self.timers.push(Reverse((Instant::now() + wait, member, Timer::Connect)));
-    }
-
-    fn gone(&mut self, member: usize, why: &str) {
-        if self.members[member].socket.is_none() && why == "left" {
-            return;
-        }
-        let now = self.now();
-        *self.books.ends.entry(why.to_owned()).or_default() += 1;
-        self.timeline.count(now, Count::Lost);
-        if self.members[member].lost() {
-            self.present -= 1;
-            self.timeline.present(now, self.present);
-        }
     }
 
     /// Nobody says anything more: the silence that began before counts up to now.
