@@ -73,8 +73,9 @@ fn row(line: &Value, most: &[(&str, f64)], html: &mut String) {
     let word = |key: &str| escape(line[key].as_str().unwrap_or_default());
     write!(
         html,
-        "<tr class=\"{class}\"><td class=\"words\"><b>{}</b><br><small>{}</small></td><td>{mark}</td>",
+        "<tr class=\"{class}\"><td class=\"words\"><b>{}</b> <small>({})</small><br><small>{}</small></td><td>{mark}</td>",
         word("fault"),
+        number(line["seed"].as_f64().unwrap_or(f64::NAN)),
         word("about")
     )
     .ok();

@@ -34,20 +34,22 @@ pub(super) fn write(
 /// The table of all faults of a run.
 pub(super) fn of_faults(report: &Report, seed: u64) -> Value {
     let lines: Vec<_> = report.lines.iter().map(line).collect();
+    let not_tried: Vec<_> =
+        report.not_tried.iter().map(|(fault, seed)| format!("{fault} ({seed})")).collect();
     json!({
         "scenario": "drill",
         "title": "cargo xtask drill",
         "about": "Each fault hits a cluster of three gateways under load; what members saw is held against the store.",
         "aboutKo": "게이트웨이 셋의 클러스터에 부하가 걸린 채로 결함을 하나씩 일으키고, 멤버들이 본 것을 저장소와 맞추어 봅니다.",
         "machine": { "cores": std::thread::available_parallelism().map_or(1, usize::from) },
-        "figures": { "seed": seed, "lines": lines, "notTried": report.not_tried },
+        "figures": { "seed": seed, "lines": lines, "notTried": not_tried },
     })
 }
 
 fn line(line: &Line) -> Value {
     let about = faults::named(line.fault).map_or("", |fault| fault.about);
     let mut shown = json!({
-        "fault": line.fault, "about": about, "clean": line.is_clean(), "told": line.told(),
+        "fault": line.fault, "seed": line.seed, "about": about, "clean": line.is_clean(), "told": line.told(),
         "liveP99Ms": line.summary["liveMs"]["p99"], "unmet": line.unmet, "kinds": line.kinds(),
     });
     for key in [
@@ -77,14 +79,20 @@ mod tests {
     fn a_line_has_what_the_page_shows() {
         let verdict = json!({ "sent": 9, "lost": 1, "unrecovered": 1, "gaps": 2, "violations": [{ "kind": "not_given" }] });
         let summary = json!({ "liveMs": { "p99": 12.5 } });
-        let line =
-            Line { fault: "redis-kill", summary, verdict, unmet: vec!["late".into()], evidence: "x".into() };
-        let report = Report { lines: vec![line], not_tried: vec!["redis-oom"] };
+        let line = Line {
+            fault: "redis-kill",
+            seed: 7,
+            summary,
+            verdict,
+            unmet: vec!["late".into()],
+            evidence: "x".into(),
+        };
+        let report = Report { lines: vec![line], not_tried: vec![("redis-oom", 7)] };
         let value = of_faults(&report, 7);
         let shown = &value["figures"]["lines"][0];
         assert_eq!((&shown["clean"], &shown["told"], &shown["lost"]), (&json!(false), &json!(3), &json!(1)));
         assert_eq!((&shown["liveP99Ms"], &shown["unmet"]), (&json!(12.5), &json!(["late"])));
         assert!(shown["about"].as_str().unwrap().contains("AOF"));
-        assert_eq!(value["figures"]["notTried"], json!(["redis-oom"]));
+        assert_eq!(value["figures"]["notTried"], json!(["redis-oom (7)"]));
     }
 }

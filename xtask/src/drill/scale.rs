@@ -25,7 +25,7 @@ use super::stage::{Programs, Stage};
 
 use player::Player;
 
-const NO_RECORDS: Load = Load { members: 0, plain: 0, rooms: 0, rate: 0, pages: 0 };
+const NO_RECORDS: Load = Load { members: 0, plain: 0, rooms: 0, rate: 0, pages: 0, ack: "mixed" };
 /// Before and after: that it goes on shows as well.
 const CALM: Duration = Duration::from_secs(3);
 
@@ -48,10 +48,10 @@ const fn cluster(name: &'static str, about: &'static str, needs: Needs) -> Named
     Named { name, about, load: NO_RECORDS, needs, live_within: None, make: acts::none }
 }
 
-const ONE_DOOR: Needs = Needs { replica: false, second_haproxy: false, settings: &[] };
+const ONE_DOOR: Needs = Needs { replica: false, ring: false, second_haproxy: false, settings: &[] };
 /// Each of them lets four thousand in; the gateways' budget is as by default.
 const TWO_DOORS: Needs =
-    Needs { replica: false, second_haproxy: true, settings: &[("MOIM__DRAIN__SPREAD_SECONDS", "10")] };
+    Needs { second_haproxy: true, settings: &[("MOIM__DRAIN__SPREAD_SECONDS", "10")], ..ONE_DOOR };
 
 static SCALES: [Scale; 2] = [
     Scale {
