@@ -24,21 +24,12 @@ pub(super) struct Both<'a>(pub(super) &'a str, pub(super) &'a str);
 impl Both<'_> {
     /// As markup. A text that has no Korean is shown as it is.
     pub(super) fn html(self) -> String {
-        self.within("span")
-    }
-
-    /// Within a picture.
-    pub(super) fn svg(self) -> String {
-        self.within("tspan")
-    }
-
-    fn within(self, tag: &str) -> String {
         let Self(english, korean) = self;
         if korean.is_empty() || english == korean {
             return escape(english);
         }
         let (english, korean) = (escape(english), escape(korean));
-        format!(r#"<{tag} lang="en">{english}</{tag}><{tag} lang="ko">{korean}</{tag}>"#)
+        format!(r#"<span lang="en">{english}</span><span lang="ko">{korean}</span>"#)
     }
 }
 
@@ -82,9 +73,6 @@ mod tests {
     #[test]
     fn one_language_is_enough_where_both_say_the_same() {
         assert_eq!(Both("p99", "p99").html(), "p99");
-        assert_eq!(
-            Both("sent", "보냄").svg(),
-            r#"<tspan lang="en">sent</tspan><tspan lang="ko">보냄</tspan>"#
-        );
+        assert_eq!(Both("sent", "보냄").html(), r#"<span lang="en">sent</span><span lang="ko">보냄</span>"#);
     }
 }
