@@ -6,9 +6,9 @@ use std::fmt::Write as _;
 use super::text::{Both, escape, number};
 
 const WIDTH: f64 = 860.0;
-const HEIGHT: f64 = 230.0;
+const HEIGHT: f64 = 205.0;
 const LEFT: f64 = 58.0;
-const RIGHT: f64 = 14.0;
+const RIGHT: f64 = 26.0;
 const TOP: f64 = 22.0;
 const BOTTOM: f64 = 30.0;
 /// More columns than this have no notes of their own: nobody can point at them.
@@ -206,7 +206,11 @@ impl Axis {
     fn log(least: f64, most: f64) -> Self {
         let (low, high) = (least.max(1e-3).log10().floor(), most.max(1e-2).log10().ceil());
         let high = high.max(low + 1.0);
-        let ticks = (low as i32..=high as i32).map(|power| 10f64.powi(power));
+        // One or two decades alone would be hardly an axis.
+        let factors: &[f64] = if high - low <= 2.0 { &[1.0, 2.0, 5.0] } else { &[1.0] };
+        let powers = (low as i32..=high as i32).map(|power| 10f64.powi(power));
+        let ticks = powers.flat_map(|power| factors.iter().map(move |factor| power * factor));
+        let ticks = ticks.filter(|value| *value <= 10f64.powf(high) * 1.001);
         Self {
             scale: Scale::Log,
             low: 10f64.powf(low),

@@ -45,8 +45,10 @@ fn tiles(figures: &Value, html: &mut String) {
     let live = &figures["liveMs"];
     let delay = format!("{} / {} ms", figure(&live["p50"]), figure(&live["p99"]));
     tile(Both("live, p50 / p99", "실시간 전달 p50 / p99"), &delay, "", html);
-    let silence = format!("{} ms", figure(&figures["silenceMs"]["max"]));
-    tile(Both("longest silence of a member", "한 멤버의 가장 긴 침묵"), &silence, "", html);
+    if figures["silenceMs"].is_object() {
+        let silence = format!("{} ms", figure(&figures["silenceMs"]["max"]));
+        tile(Both("longest silence", "가장 긴 침묵"), &silence, "", html);
+    }
     let wrong = figures["wrong"].as_f64().unwrap_or(f64::NAN);
     let class = if wrong == 0.0 { "good" } else { "bad" };
     tile(Both("promises broken", "깨진 약속"), &number(wrong), class, html);

@@ -41,7 +41,11 @@ pub(super) fn number(value: f64) -> String {
     let text = match value.abs() {
         large if large >= 100.0 => format!("{value:.0}"),
         middle if middle >= 10.0 => format!("{value:.1}"),
-        small => format!("{small:.2}").trim_end_matches('0').trim_end_matches('.').to_owned(),
+        _ => format!("{value:.2}"),
+    };
+    let text = match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text,
     };
     let (whole, rest) = text.split_once('.').map_or((text.as_str(), ""), |(whole, rest)| (whole, rest));
     let mut grouped = String::new();
@@ -66,8 +70,8 @@ mod tests {
 
     #[test]
     fn numbers_are_grouped_and_short() {
-        let shown = [0.0, 0.126, 1.5, 12.34, 999.4, 1_234_567.0, f64::NAN].map(number);
-        assert_eq!(shown, ["0", "0.13", "1.5", "12.3", "999", "1,234,567", "–"]);
+        let shown = [0.0, 0.126, 1.5, 10.0, 12.34, 999.4, 1_234_567.0, f64::NAN].map(number);
+        assert_eq!(shown, ["0", "0.13", "1.5", "10", "12.3", "999", "1,234,567", "–"]);
     }
 
     #[test]
