@@ -25,6 +25,7 @@ const STRETCH: Duration = Duration::from_secs(8);
 /// What was not stored goes to the store, and connections to it are made again.
 const SETTLING: Duration = Duration::from_secs(7);
 const ROUNDS_MIN: u64 = 3;
+const CALM: &str = "undisturbed";
 const SLOW: &str = "every answer of Cassandra takes 5 s and more";
 const AWAY: &str = "Cassandra is away";
 /// The promise: live chat does not need the store.
@@ -38,7 +39,7 @@ pub(super) fn make(stage: &mut Stage<'_>, player: &Player) -> Result<(), Fault> 
     sleep(SETTLING);
     for _ in 0..rounds {
         for (name, order) in [(SLOW, "delay cassandra-* 5000"), (AWAY, "cut cassandra-*")] {
-            player.mark("calm", "undisturbed")?;
+            player.mark("calm", CALM)?;
             sleep(STRETCH);
             // The mark first: the moment in which it happens belongs to it.
             player.mark("fault", name)?;
@@ -64,10 +65,10 @@ pub(super) fn judge(result: &Value) -> Judged {
         );
         judged.aims.push(aim(&what, median(&ratios), RATIO_MOST));
     }
-    for (name, key) in [("undisturbed", "undisturbed"), (SLOW, SLOW), (AWAY, AWAY)] {
+    for name in [CALM, SLOW, AWAY] {
         let of = |percentile: &str| {
             let values: Vec<_> = stretches(result)
-                .filter(|stretch| stretch["name"] == key)
+                .filter(|stretch| stretch["name"] == name)
                 .map(|stretch| stretch["liveMs"][percentile].as_f64().unwrap_or(f64::NAN))
                 .collect();
             median(&values)
@@ -114,7 +115,7 @@ mod tests {
         let mut all = vec![stretch("settling", "in", 900.0)];
         for (slow, away) in slow.iter().zip(away) {
             for (name, p99) in [(SLOW, slow), (AWAY, away)] {
-                all.push(stretch("calm", "undisturbed", 10.0));
+                all.push(stretch("calm", CALM, 10.0));
                 all.push(stretch("fault", name, *p99));
                 all.push(stretch("settling", "back", 500.0));
             }
