@@ -111,7 +111,12 @@ fn of_room(inner: &Inner, room: &RoomId, payload: &[u8], lost: &mut HashSet<Room
         b'P' => {
             let presence = std::str::from_utf8(rest).ok().and_then(event::decode_presence);
             let Some((time, presence)) = presence else { return };
-            inner.presence.heard(room, time, presence).into_iter().for_each(deliver);
+            for event in inner.presence.heard(Instant::now(), room, time, presence) {
+                let relayed = Relayed { room: room.clone(), event: event.clone() };
+                if inner.sink.try_deliver(relayed).is_ok() {
+                    inner.presence.was_told(room, &event);
+                }
+            }
         }
         _ => tracing::debug!(%room, "an event of an unknown kind: a newer node's"),
     }

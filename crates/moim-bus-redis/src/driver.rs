@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures_util::{StreamExt, stream};
-use moim_protocol::{Epoch, NodeId, Timestamp};
+use moim_protocol::{Epoch, NodeId, RoomId, Timestamp};
 use tokio::{
     sync::mpsc,
     task::JoinSet,
@@ -24,7 +24,7 @@ use crate::{
     store_view::Mark,
 };
 
-/// How often those who wait for the store are looked at.
+/// How often those who wait are looked at: for the store, or for a notice.
 const WAITING_LOOK: Duration = Duration::from_millis(100);
 /// How often marks are read that may have been lost on the way.
 const MARKS_LOOK: Duration = Duration::from_millis(500);
@@ -132,7 +132,9 @@ async fn bury(inner: &Inner, site: &Site) {
     tracing::info!(nodes = dead.len(), "nodes are gone; their members have left");
     let rooms: Vec<_> = told.iter().map(|relayed| relayed.room.clone()).collect();
     for relayed in told {
+        let (room, event) = (relayed.room.clone(), relayed.event.clone());
         inner.sink.deliver(relayed).await;
+        inner.presence.was_told(&room, &event);
     }
     stream::iter(rooms)
         .for_each_concurrent(AT_ONCE, async |room| {
@@ -210,6 +212,17 @@ impl Inner {
         }
     }
 
+    /// Tells members how many are here where no notice has.
+    fn tell_counts(&self) {
+        let time = |room: &RoomId| self.redis_now(self.keys.partition_of(room));
+        for relayed in self.presence.untold(Instant::now(), time) {
+            let (room, event) = (relayed.room.clone(), relayed.event.clone());
+            if self.sink.try_deliver(relayed).is_ok() {
+                self.presence.was_told(&room, &event);
+            }
+        }
+    }
+
     async fn tell(&self, news: &News) -> Result<(), CallError> {
         let partition = self.keys.partition_of(&news.room);
         let site = self.site_of(partition).ok_or(CallError::Moved)?;
@@ -234,6 +247,7 @@ async fn look_at_waiting(inner: Arc<Inner>) {
         for partition in &inner.partitions {
             partition.expire(Instant::now());
         }
+        inner.tell_counts();
     }
 }
 
