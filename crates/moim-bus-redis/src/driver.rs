@@ -7,7 +7,8 @@ use std::{
 };
 
 use futures_util::{StreamExt, stream};
-use moim_protocol::{Epoch, NodeId, RoomId, Timestamp};
+use moim_bus::Relayed;
+use moim_protocol::{Epoch, NodeId, RoomEvent, RoomId, Timestamp};
 use tokio::{
     sync::mpsc,
     task::JoinSet,
@@ -135,6 +136,10 @@ async fn bury(inner: &Inner, site: &Site) {
         let (room, event) = (relayed.room.clone(), relayed.event.clone());
         inner.sink.deliver(relayed).await;
         inner.presence.was_told(&room, &event);
+        // It may have waited for so long that something newer was told before it.
+        if let Some(now) = inner.presence.newer_than(&room, &event) {
+            inner.deliver_count(&room, now);
+        }
     }
     stream::iter(rooms)
         .for_each_concurrent(AT_ONCE, async |room| {
@@ -215,10 +220,22 @@ impl Inner {
     /// Tells members how many are here where no notice has.
     fn tell_counts(&self) {
         let time = |room: &RoomId| self.redis_now(self.keys.partition_of(room));
-        for relayed in self.presence.untold(Instant::now(), time) {
-            let (room, event) = (relayed.room.clone(), relayed.event.clone());
-            if self.sink.try_deliver(relayed).is_ok() {
-                self.presence.was_told(&room, &event);
+        for Relayed { room, event } in self.presence.untold(Instant::now(), time) {
+            // Else it is told with the next look.
+            self.deliver_count(&room, event);
+        }
+    }
+
+    /// Hands a room's count over, if there is space. Several tasks do: what is told last must be what is known last.
+    pub(crate) fn deliver_count(&self, room: &RoomId, mut event: RoomEvent) -> bool {
+        loop {
+            if self.sink.try_deliver(Relayed { room: room.clone(), event: event.clone() }).is_err() {
+                return false;
+            }
+            self.presence.was_told(room, &event);
+            match self.presence.newer_than(room, &event) {
+                Some(newer) => event = newer,
+                None => return true,
             }
         }
     }

@@ -399,7 +399,7 @@ impl Inner {
             return true;
         }
         match event {
-            Some(event) => self.sink.try_deliver(Relayed { room: room.clone(), event }).is_ok(),
+            Some(event) => self.deliver_count(room, event),
             None => was_read,
         }
     }

@@ -234,6 +234,20 @@ impl Presence {
         }
     }
 
+    /// How many are in a room on other nodes, as far as it is known; `None`: it is not subscribed here.
+    pub(crate) fn now(&self, room: &RoomId, time: Timestamp) -> Option<RoomEvent> {
+        let state = self.lock();
+        state.rooms.get(room)?;
+        Some(RoomEvent::Presence { notice: None, elsewhere: state.elsewhere(room, self.node), time })
+    }
+
+    /// What is known by now, if it is another count than that event says.
+    pub(crate) fn newer_than(&self, room: &RoomId, event: &RoomEvent) -> Option<RoomEvent> {
+        let RoomEvent::Presence { elsewhere: told, time, .. } = event else { return None };
+        let now = self.now(room, *time)?;
+        matches!(now, RoomEvent::Presence { elsewhere, .. } if elsewhere != *told).then_some(now)
+    }
+
     /// It was delivered to the room's members.
     pub(crate) fn was_told(&self, room: &RoomId, event: &RoomEvent) {
         let RoomEvent::Presence { notice: Some(_), elsewhere, .. } = event else { return };
