@@ -12,7 +12,7 @@ use std::{
 };
 
 use moim_bus::{BusError, Receipt};
-use moim_protocol::{AckLevel, Epoch, Message, RoomId, Seq, Timestamp};
+use moim_protocol::{AckLevel, Epoch, Message, Position, RoomId, Seq, Timestamp};
 use tokio::sync::{Notify, oneshot, watch};
 
 use crate::{
@@ -333,6 +333,11 @@ impl Partition {
     /// Nobody on this node is in the room.
     pub(crate) fn forget_room(&self, room: &RoomId) {
         self.lock().tail.forget_room(room);
+    }
+
+    /// A room that is open here was read, and its numbers were at that place.
+    pub(crate) fn saw_head(&self, room: &RoomId, head: &Position, time: Timestamp) {
+        self.lock().tail.saw(room, head.seq, &head.epoch, time);
     }
 
     pub(crate) fn highest_of(&self, room: &RoomId) -> Option<Seq> {

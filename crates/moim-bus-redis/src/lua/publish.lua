@@ -24,7 +24,7 @@ local function read_room()
   head = { seq = tonumber(read[1]), epoch = read[2], stored = tonumber(read[3]), time = tonumber(read[4]), last = read[5] }
   was_idle = head.stored >= head.seq
   -- A new generation may not have seen the last numbers of the old one: none is used twice.
-  if head.epoch ~= epoch then head.seq, head.epoch = head.seq + 4294967296, epoch end
+  if head.epoch ~= epoch then head.seq, head.epoch, head.has_jumped = head.seq + JUMP, epoch, true end
 end
 
 local function append(key, hash, kept, body)
@@ -38,6 +38,10 @@ local function append(key, hash, kept, body)
     redis.call('XADD', KEYS[4], t .. '-0', 'r', KEYS[2], 'm', event)
   end
   redis.call('HSET', KEYS[1], 'lid', t)
+  if head.has_jumped then
+    start_above(KEYS[1], time, head.seq + JUMP)
+    head.has_jumped = false
+  end
   local id = string.match(body, '^(%S+)')
   redis.call('SET', key, t .. ' ' .. seq .. ' ' .. epoch .. ' ' .. t .. ' ' .. hash .. ' ' .. head.last .. ' ' .. id, 'PX', kept)
   events[#events + 1] = #event .. '\n' .. event
