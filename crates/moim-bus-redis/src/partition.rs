@@ -16,6 +16,7 @@ use moim_protocol::{AckLevel, Epoch, Message, Position, RoomId, Seq, Timestamp};
 use tokio::sync::{Notify, oneshot, watch};
 
 use crate::{
+    event,
     keys::Keys,
     lock::locked,
     store_view::{Mark, StoreView},
@@ -227,7 +228,8 @@ impl Partition {
         if state.phase != Phase::Open(epoch.clone()) {
             return false;
         }
-        let log_id = if row.epoch == *epoch { row.time.micros } else { state.open_top };
+        let is_of_it = event::generation_of(&row.epoch) == *epoch;
+        let log_id = if is_of_it { row.time.micros } else { state.open_top };
         if log_id > state.mark {
             state.tail.add(Instant::now(), log_id, row, || keys.answer_of(row));
         }

@@ -18,6 +18,8 @@ local function is_open(gen_key, epoch)
   local gen = redis.call('HMGET', gen_key, 'replid', 'epoch', 'state', 'lid')
   return gen[2] == epoch and gen[3] == 'open' and gen[1] == replication_id(), tonumber(gen[4] or '0')
 end
+-- The generation that a room's epoch is of: one that started by the clock has an epoch of its own within it.
+local function generation_of(epoch) return string.match(epoch, '^[^.]*') end
 -- Apart from every number that one generation can use in a room.
 local JUMP = 4294967296
 -- Where a room starts of which nobody can say where it was: by the clock, at a pace that no room outruns, and as far ahead of it

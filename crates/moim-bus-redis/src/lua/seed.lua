@@ -24,7 +24,8 @@ if of == '' then
     start = known + JUMP
     start_above(KEYS[1], lid, start)
   end
-  seq, of = number(start), ARGV[1]
+  -- An epoch of its own: what was before is not the number before, and within an epoch numbers have no holes.
+  seq, of = number(start), ARGV[1] .. '.' .. number(start)
 end
 redis.call('HSET', KEYS[2], 'seq', seq, 'epoch', of, 'stored', seq, 'time', ARGV[7], 'last', ARGV[6], 'version', number(now_micros()))
 redis.call('PEXPIRE', KEYS[2], ARGV[8])

@@ -83,3 +83,37 @@ async fn a_place_that_was_only_read_is_handed_in() {
     let ring = member.bus.ring(&room, 1).await.expect("the ring");
     assert_eq!(ring.head, said.position, "it was handed in");
 }
+
+/// The numbers between two starts belong to nobody, and in one epoch they would be a hole.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_start_by_the_clock_is_an_epoch_of_its_own() {
+    let (rows, redis, room, prefix) =
+        (Rows::new(), OwnRedis::start().await, room("starts"), format!("e{:x}", unused()));
+    let peer = Peer::start(&rows, soon_cold(&redis, &prefix, 0)).await;
+    peer.join(&room).await;
+    rows.set_seeds_fail(true);
+    let mut said = vec![peer.say(&room, "1").await.position, peer.say(&room, "2").await.position];
+    is_cold(&redis, &room).await;
+    said.push(peer.say(&room, "3").await.position);
+    is_cold(&redis, &room).await;
+    // The store can be asked again, and the room goes on where it was.
+    rows.set_seeds_fail(false);
+    said.push(peer.say(&room, "4").await.position);
+    redis.lose_everything().await;
+    said.push(peer.say(&room, "5").await.position);
+    let follows =
+        |at: usize| (said[at].epoch == said[at - 1].epoch, said[at].seq.0 - said[at - 1].seq.0 < 1 << 32);
+    assert_eq!([follows(1), follows(2)], [(true, true), (false, true)], "{said:?}");
+    assert_eq!(
+        [follows(3), follows(4)],
+        [(true, true), (false, false)],
+        "a jump is for generations: {said:?}"
+    );
+    shows(&peer, &room, &["1", "2", "3", "4", "5"]).await;
+    until("all is stored", async || rows.of(&room).len() == said.len()).await;
+    for (pair, at) in rows.of(&room).windows(2).zip(1..) {
+        assert!(pair[0].epoch != pair[1].epoch || pair[1].seq == pair[0].seq.next(), "a hole at {at}");
+        assert_eq!(pair[1].position(), said[at]);
+        assert_eq!(pair[1].prev, (at != 2).then_some(said[at - 1].seq));
+    }
+}
