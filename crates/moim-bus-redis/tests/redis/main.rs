@@ -6,6 +6,7 @@ mod cold;
 mod deaf;
 mod failover;
 mod late;
+mod log;
 mod moved_slot;
 mod nodes;
 mod own;
