@@ -26,7 +26,7 @@ local JUMP = 4294967296
 -- as any room of the partition has jumped. A jump is seventy minutes of that clock, so without this a room that jumped and
 -- fell silent would start below its own numbers, and those who have seen them would take what follows for old.
 local function clock(newest) return math.floor(math.max(now_micros(), newest) / 1000) * 1024 end
-local function ahead_of_clock(gen_key) return tonumber(redis.call('HGET', gen_key, 'ahead') or '0') end
+local function ahead_of_clock(gen_key) return tonumber(redis.call('HMGET', gen_key, 'ahead')[1] or '0') end
 -- No room starts by the clock below this number from now on. `newest`: the log's newest id.
 local function start_above(gen_key, newest, seq)
   local ahead = seq - clock(newest)

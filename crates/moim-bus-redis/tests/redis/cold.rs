@@ -63,7 +63,8 @@ async fn a_room_that_jumped_and_fell_silent_does_not_start_below_its_numbers() {
 async fn a_place_that_was_only_read_is_handed_in() {
     let (rows, redis, room, prefix) =
         (Rows::new(), OwnRedis::start().await, room("read"), format!("d{:x}", unused()));
-    let writer = Peer::start(&rows, soon_cold(&redis, &prefix, 0)).await;
+    let of_node = |nth| nth_config(&[redis.url()], Topology::Single, &prefix, nth);
+    let writer = Peer::start(&rows, of_node(0)).await;
     let said = writer.say(&room, "one").await;
     until("it is stored", async || rows.has(&room, said.position.seq)).await;
     let logs = async || {
@@ -75,12 +76,17 @@ async fn a_place_that_was_only_read_is_handed_in() {
     };
     until("and committed", async || logs().await == 0).await;
     drop(writer);
-    let member = Peer::start(&rows, soon_cold(&redis, &prefix, 1)).await;
+    let member = Peer::start(&rows, of_node(1)).await;
     member.join(&room).await;
     redis.lose_everything().await;
     // Who does not know its place would start it by the clock.
     rows.set_seeds_fail(true);
-    let ring = member.bus.ring(&room, 1).await.expect("the ring");
+    // The writer is waited for, as long as it may live.
+    let ring = loop {
+        if let Ok(ring) = member.bus.ring(&room, 1).await {
+            break ring;
+        }
+    };
     assert_eq!(ring.head, said.position, "it was handed in");
 }
 
@@ -89,9 +95,9 @@ async fn a_place_that_was_only_read_is_handed_in() {
 async fn each_start_by_the_clock_is_an_epoch_of_its_own() {
     let (rows, redis, room, prefix) =
         (Rows::new(), OwnRedis::start().await, room("starts"), format!("e{:x}", unused()));
+    rows.set_seeds_fail(true);
     let peer = Peer::start(&rows, soon_cold(&redis, &prefix, 0)).await;
     peer.join(&room).await;
-    rows.set_seeds_fail(true);
     let mut said = vec![peer.say(&room, "1").await.position, peer.say(&room, "2").await.position];
     is_cold(&redis, &room).await;
     said.push(peer.say(&room, "3").await.position);
