@@ -19,7 +19,7 @@ use tokio::{
 
 use crate::{
     banner::Banner,
-    config::{AckSetting, BusKind, Config, StoreKind},
+    config::{AckSetting, BusKind, Config, LogFormat, StoreKind},
     say,
     start_error::{Listener, StartError},
 };
@@ -42,7 +42,7 @@ pub(crate) async fn serve(config: Config) -> Result<(), StartError> {
         registry,
     };
     let mut gateway = Gateway::start(config.gateway(), parts).await?;
-    say(&Banner::of(&config, gateway.public(), gateway.ops()).render());
+    greet(&config, &Banner::of(&config, gateway.public(), gateway.ops()), Banner::render);
     let why = stopped_or(gateway.broken()).await?;
     judge(why, gateway.drain().await)
 }
@@ -62,11 +62,21 @@ pub(crate) async fn drain(config: Config) -> Result<(), StartError> {
         registry,
     };
     let mut writer = WriterNode::start(config.gateway(), parts).await?;
-    say(&Banner::of(&config, config.listen.public, writer.ops()).render_writer());
+    greet(&config, &Banner::of(&config, config.listen.public, writer.ops()), Banner::render_writer);
     let why = stopped_or(writer.broken()).await?;
     let result = judge(why, writer.drain().await);
     drop(relayed);
     result
+}
+
+/// Whoever collects JSON gets what is on stdout among it: there it is a line like the others.
+fn greet(config: &Config, banner: &Banner<'_>, render: fn(&Banner<'_>) -> String) {
+    match config.log.format {
+        LogFormat::Text => drop(say(&render(banner))),
+        LogFormat::Json => {
+            tracing::info!(version = banner.version, public = %banner.public, ops = %banner.ops, "listening");
+        }
+    }
 }
 
 /// Makes the tables.
