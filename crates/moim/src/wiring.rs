@@ -1,7 +1,7 @@
 //! From a configuration to a running node: store, bus, gateway or writer, banner, signals, drain.
 //! Not here: the parts themselves (their crates), reading the configuration (`config`).
 
-use std::{future::Future, sync::Arc, thread::available_parallelism, time::SystemTime};
+use std::{future::Future, net::SocketAddr, sync::Arc, thread::available_parallelism, time::SystemTime};
 
 use futures_util::future::{self, BoxFuture, FutureExt};
 use moim_bus::{Bus, InProcessBus, InProcessConfig, Logs, Numbering, RelaySink};
@@ -42,7 +42,8 @@ pub(crate) async fn serve(config: Config) -> Result<(), StartError> {
         registry,
     };
     let mut gateway = Gateway::start(config.gateway(), parts).await?;
-    greet(&config, &Banner::of(&config, gateway.public(), gateway.ops()), Banner::render);
+    let banner = Banner::of(&config, gateway.public(), gateway.ops());
+    greet(&config, &banner.render(), Some(gateway.public()), gateway.ops());
     let why = stopped_or(gateway.broken()).await?;
     judge(why, gateway.drain().await)
 }
@@ -62,7 +63,8 @@ pub(crate) async fn drain(config: Config) -> Result<(), StartError> {
         registry,
     };
     let mut writer = WriterNode::start(config.gateway(), parts).await?;
-    greet(&config, &Banner::of(&config, config.listen.public, writer.ops()), Banner::render_writer);
+    let banner = Banner::of(&config, config.listen.public, writer.ops());
+    greet(&config, &banner.render_writer(), None, writer.ops());
     let why = stopped_or(writer.broken()).await?;
     let result = judge(why, writer.drain().await);
     drop(relayed);
@@ -70,11 +72,14 @@ pub(crate) async fn drain(config: Config) -> Result<(), StartError> {
 }
 
 /// Whoever collects JSON gets what is on stdout among it: there it is a line like the others.
-fn greet(config: &Config, banner: &Banner<'_>, render: fn(&Banner<'_>) -> String) {
+fn greet(config: &Config, text: &str, public: Option<SocketAddr>, ops: SocketAddr) {
     match config.log.format {
-        LogFormat::Text => drop(say(&render(banner))),
+        LogFormat::Text => {
+            say(text);
+        }
         LogFormat::Json => {
-            tracing::info!(version = banner.version, public = %banner.public, ops = %banner.ops, "listening");
+            let public = public.map(tracing::field::display);
+            tracing::info!(version = env!("CARGO_PKG_VERSION"), public, %ops, "listening");
         }
     }
 }
