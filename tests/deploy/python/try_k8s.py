@@ -155,14 +155,23 @@ def servers_go_and_come(cluster: Cluster, talk: Talk) -> None:
 def fenced(cluster: Cluster) -> None:
     """Who is in another namespace reaches the page and nothing else; asked from Redis's image, which has a shell."""
     services = {"moim": 80, "moim-ops": 9765, "redis": 6379, "cassandra": 9042}
-    dial = "timeout 10 bash -c \"</dev/tcp/$host/$port\" && echo reached $name; getent hosts $host > /dev/null && echo found $name"
-    each = [f"name={name} host={name}.{NAMESPACE}.svc.cluster.local port={port}; {dial}" for name, port in services.items()]
-    pod = ["run", "moim-try-stranger", "--namespace", "default", "--image=redis:7", "--restart=Never", "--rm", "--attach", "--quiet"]
-    said = cluster.asks(*pod, "--command", "--", "bash", "-c", "; ".join(each))
-    told = [line.split() for line in said.stdout.splitlines()]
-    found, reached = ({name for what, name in told if what == wanted} for wanted in ("found", "reached"))
+    host = f"$name.{NAMESPACE}.svc.cluster.local"
+    dial = f'getent hosts {host} > /dev/null && echo found $name; timeout 10 bash -c "</dev/tcp/{host}/$port" && echo reached $name'
+    each = [f"name={name} port={port}; {dial}" for name, port in services.items()]
+    stranger = ["--namespace", "default", "moim-try-stranger"]
+    script = "; ".join([*each, "true"])
+    cluster("run", *stranger, "--image=redis:7", "--restart=Never", "--command", "--", "bash", "-c", script)
+    try:
+        # Only what has ended has said everything.
+        ended = ["--for=jsonpath={.status.phase}=Succeeded", "--timeout=5m"]
+        cluster("wait", "--namespace", "default", "pod/moim-try-stranger", *ended)
+        said = cluster.asks("logs", *stranger).stdout
+    finally:
+        cluster("delete", "pod", *stranger)
+    told = [line.split() for line in said.splitlines()]
+    found, reached = ({words[1] for words in told if words[0] == wanted} for wanted in ("found", "reached"))
     if found != set(services):
-        raise AssertionError(f"the stranger could not even ask: {said.stdout}{said.stderr}")
+        raise AssertionError(f"the stranger could not even ask: {said}")
     if reached != {"moim"}:
         raise AssertionError(f"a stranger reached {reached}: does the network plug-in enforce NetworkPolicy?")
     print("a stranger reaches the page, and neither metrics nor Redis nor Cassandra", flush=True)
