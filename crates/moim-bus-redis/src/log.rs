@@ -5,7 +5,7 @@ use std::{
     collections::{HashMap, HashSet, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -66,6 +66,12 @@ impl Held {
         self.lock().logs.len()
     }
 
+    /// Age of the oldest message that was read from these logs and is not stored.
+    pub(crate) fn oldest(&self) -> Duration {
+        let logs: Vec<_> = self.lock().logs.values().cloned().collect();
+        logs.iter().map(|log| log.age()).max().unwrap_or_default()
+    }
+
     pub(crate) fn was_free(&self, partition: u32) -> bool {
         self.lock().free.contains(&partition)
     }
@@ -107,6 +113,8 @@ pub(crate) struct PartitionLog {
     id: u32,
     ended: AtomicBool,
     is_away: AtomicBool,
+    /// An entry that could not be read, told once.
+    unreadable: AtomicU64,
     /// What was read and is not committed, with its places.
     read: Mutex<Read>,
 }
@@ -124,6 +132,7 @@ impl PartitionLog {
             id,
             ended: AtomicBool::new(false),
             is_away: AtomicBool::new(false),
+            unreadable: AtomicU64::new(0),
             read: Mutex::default(),
         }
     }
@@ -159,7 +168,8 @@ impl PartitionLog {
             sleep(RETRY).await;
             return None;
         }
-        let rows: VecDeque<_> = words[1..].chunks(3).filter_map(|entry| self.entry(entry)).collect();
+        // Up to the first that cannot be read: a commit trims all that is before the last row it is about.
+        let rows: VecDeque<_> = words[1..].chunks(3).map_while(|entry| self.entry(entry)).collect();
         let mut bytes = 0;
         let fits = |row: &Arc<Message>| {
             let first = bytes == 0;
@@ -181,8 +191,13 @@ impl PartitionLog {
         let id = std::str::from_utf8(id).ok()?.split_once('-')?.0.parse().ok()?;
         let room = self.inner.keys.room_of_head(std::str::from_utf8(head).ok()?)?;
         let row = event::decode(&room, event);
-        if row.is_none() {
-            tracing::error!(partition = self.id, id, "an entry of the log cannot be read; it stays there");
+        if row.is_none() && self.unreadable.swap(id, Ordering::AcqRel) != id {
+            tracing::error!(
+                partition = self.id,
+                id,
+                "an entry of the log cannot be read: a newer node's? It stays there, and nothing after it is stored, until a \
+                 node that can read it drains the log"
+            );
         }
         Some((id, row?))
     }
@@ -278,15 +293,23 @@ impl PartitionLog {
 
     fn mark(&self, epoch: &Epoch, id: LogId, dead: Vec<LogId>) -> Mark {
         let store = if self.is_away.load(Ordering::Acquire) { StoreState::Away } else { StoreState::Here };
-        let oldest = self.lock().rows.front().map_or(id, |(id, _)| *id);
-        let now = self.inner.redis_now(self.id);
-        let age = if oldest == 0 {
-            Duration::ZERO
-        } else {
-            Duration::from_micros(now.micros.saturating_sub(oldest))
-        };
+        let oldest = self.oldest().unwrap_or(id);
+        let age = if oldest == 0 { Duration::ZERO } else { self.since(oldest) };
         self.inner.metrics.backlog_age.observe(age.as_secs_f64());
         Mark { epoch: epoch.clone(), id, store, age, dead }
+    }
+
+    fn oldest(&self) -> Option<LogId> {
+        self.lock().rows.front().map(|(id, _)| *id)
+    }
+
+    fn age(&self) -> Duration {
+        self.oldest().map_or(Duration::ZERO, |oldest| self.since(oldest))
+    }
+
+    /// By Redis's clock, which numbers the entries.
+    fn since(&self, id: LogId) -> Duration {
+        Duration::from_micros(self.inner.redis_now(self.id).micros.saturating_sub(id))
     }
 
     async fn tell_state(&self) {

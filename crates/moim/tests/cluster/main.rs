@@ -14,5 +14,6 @@ mod fresh;
 mod nodes;
 mod order;
 mod rooms;
+mod series;
 mod store_away;
 mod tries;
