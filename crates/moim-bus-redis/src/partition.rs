@@ -65,6 +65,8 @@ struct State {
     fence: Option<Epoch>,
     handed_in: Option<Epoch>,
     tail: Tail,
+    /// The last row that a node which leaves waits for.
+    leaving: Option<LogId>,
     waiting: BTreeMap<LogId, Vec<Waiting>>,
     store: StoreView,
 }
@@ -98,6 +100,7 @@ impl Partition {
             fence: None,
             handed_in: None,
             tail: Tail::new(bytes, tail_bytes_max),
+            leaving: None,
             waiting: BTreeMap::new(),
             store: StoreView::default(),
         };
@@ -207,6 +210,7 @@ impl Partition {
         state.mark = 0;
         state.handed_in = Some(epoch.clone());
         state.tail.moved_to(top);
+        state.leaving = None;
         // Those who wait for the store follow their rows to the new log.
         let waiting = std::mem::take(&mut state.waiting);
         let all: Vec<_> = waiting.into_values().flatten().collect();
@@ -346,10 +350,15 @@ impl Partition {
         self.lock().tail.highest_of(room)
     }
 
-    /// Everything this node knows of is stored.
+    /// Everything is stored that this node knew of when it was first asked. It is asked when nothing more is published here:
+    /// what others publish meanwhile is theirs to keep, and where they never pause a tail is never empty.
     pub(crate) fn is_flushed(&self) -> bool {
-        let state = self.lock();
-        state.tail.is_empty() && state.in_flight == 0
+        let mut state = self.lock();
+        if state.in_flight > 0 {
+            return false;
+        }
+        let Some((first, last)) = state.tail.ends() else { return true };
+        first > *state.leaving.get_or_insert(last)
     }
 
     /// Whether marks that may have been lost are of interest.

@@ -166,6 +166,13 @@ impl Tail {
         self.rows.is_empty()
     }
 
+    /// The ids of the first row in the log and of the last.
+    pub(crate) fn ends(&self) -> Option<(LogId, LogId)> {
+        let ((first, ..), _) = self.rows.first_key_value()?;
+        let ((last, ..), _) = self.rows.last_key_value()?;
+        Some((*first, *last))
+    }
+
     pub(crate) fn knows_nothing(&mut self, now: Instant) -> bool {
         self.forget_recent(now);
         self.rows.is_empty() && self.recent.is_empty() && self.highest.values().all(Option::is_none)

@@ -63,6 +63,27 @@ fn what_is_of_another_generation_is_neither_kept_nor_shown() {
 }
 
 #[test]
+fn a_node_that_leaves_does_not_wait_for_what_others_go_on_publishing() {
+    let partition = partition();
+    partition.open(&epoch("a"), 0, false);
+    for micros in [5, 6] {
+        partition.keep(&epoch("a"), &row("a", micros), &keys());
+    }
+    assert!(!partition.is_flushed());
+    // Relayed while it waits.
+    partition.keep(&epoch("a"), &row("a", 7), &keys());
+    partition.marked(Instant::now(), &mark("a", 5, &[]));
+    assert!(!partition.is_flushed(), "6 is not stored");
+    partition.marked(Instant::now(), &mark("a", 6, &[]));
+    assert!(partition.is_flushed());
+    // In another generation's log the same rows have other ids: all of them are waited for again.
+    partition.open(&epoch("b"), 9, false);
+    assert!(!partition.is_flushed());
+    partition.marked(Instant::now(), &mark("b", 9, &[]));
+    assert!(partition.is_flushed());
+}
+
+#[test]
 fn nothing_is_handed_in_before_calls_are_answered_and_the_fence_has_come() {
     let partition = partition();
     partition.open(&epoch("a"), 0, false);
