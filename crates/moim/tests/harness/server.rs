@@ -184,6 +184,8 @@ fn spawn(folder: &Path, listen: &str, settings: &[(String, String)]) -> Child {
         .args(["--listen", listen, "--ops-listen", "127.0.0.1:0", "--data"])
         .arg(folder.join("data"))
         .envs(settings.iter().map(|(name, value)| (name, value)))
+        // Its banner is read.
+        .env("MOIM_LANG", "en")
         .stdin(Stdio::null())
         .stdout(File::create(banner_of(folder)).unwrap())
         .stderr(log)
