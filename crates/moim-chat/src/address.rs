@@ -3,8 +3,10 @@
 
 use std::fmt;
 
-use moim_protocol::{Cursor, chat_path};
+use moim_protocol::{Cursor, Language, chat_path};
 use tokio_tungstenite::tungstenite::http::Uri;
+
+use crate::words::either;
 
 /// A server's address without a path of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,29 +18,67 @@ pub struct Address {
     prefix: String,
 }
 
+/// What is wrong with an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AddressFault {
+    /// It has the form of none.
+    Form,
+    /// Another scheme.
+    Scheme,
+    /// A name or password.
+    Secret,
+    /// A query or a fragment.
+    Query,
+    /// A port that is none.
+    Port,
+}
+
+impl AddressFault {
+    /// In words, to follow what was written.
+    #[must_use]
+    pub fn tell(self, language: Language) -> &'static str {
+        let (korean, english) = match self {
+            Self::Form => ("주소의 형식이 아닙니다", "it cannot be read as an address"),
+            Self::Scheme => (
+                "http://, https://, ws://, wss:// 가운데 하나로 시작해야 합니다",
+                "it must begin with http://, https://, ws:// or wss://",
+            ),
+            Self::Secret => ("이름이나 비밀번호는 넣을 수 없습니다", "a name or password has no place in it"),
+            Self::Query => (
+                "?나 #은 넣을 수 없습니다",
+                "a scheme, a host, a port and a path belong there, no ? and no #",
+            ),
+            Self::Port => {
+                ("포트가 0에서 65535 사이의 수가 아닙니다", "its port is not a number from 0 to 65535")
+            }
+        };
+        either(language, korean, english)
+    }
+}
+
 impl Address {
     /// Reads `http://`, `https://`, `ws://`, `wss://`, or only a host with its port.
     ///
     /// # Errors
-    /// When it is none of these; the text is the part that is wrong, in words.
-    pub fn parse(text: &str) -> Result<Self, &'static str> {
+    /// When it is none of these.
+    pub fn parse(text: &str) -> Result<Self, AddressFault> {
         let whole = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
-        let uri: Uri = whole.parse().map_err(|_| "it cannot be read as an address")?;
+        let uri: Uri = whole.parse().map_err(|_| AddressFault::Form)?;
         let secure = match uri.scheme_str() {
             Some("http" | "ws") => false,
             Some("https" | "wss") => true,
-            _ => return Err("it must begin with http://, https://, ws:// or wss://"),
+            _ => return Err(AddressFault::Scheme),
         };
         if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-            return Err("a name or password has no place in it");
+            return Err(AddressFault::Secret);
         }
         if uri.query().is_some() || text.contains('#') {
-            return Err("only a scheme, a host, a port and a path belong there: no ? and no #");
+            return Err(AddressFault::Query);
         }
-        let host = uri.host().filter(|host| !host.is_empty()).ok_or("it names no host")?.to_owned();
+        let host = uri.host().filter(|host| !host.is_empty()).ok_or(AddressFault::Form)?.to_owned();
         let port_text = uri.authority().and_then(|authority| authority.as_str().strip_prefix(&host));
         if port_text.is_some_and(|port| !port.is_empty() && uri.port_u16().is_none()) {
-            return Err("its port is not a number from 0 to 65535");
+            return Err(AddressFault::Port);
         }
         let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
         let prefix = uri.path().trim_end_matches('/').to_owned();
@@ -70,7 +110,7 @@ impl fmt::Display for Address {
 
 #[cfg(test)]
 mod tests {
-    use super::Address;
+    use super::{Address, AddressFault};
 
     #[test]
     fn what_people_write_is_understood() {
@@ -90,17 +130,16 @@ mod tests {
 
     #[test]
     fn what_is_no_address_is_told() {
-        for (text, word) in [
-            ("ftp://example.com", "begin with"),
-            ("http://", "cannot be read"),
-            ("http://me:secret@example.com", "password"),
-            ("http://example.com/?room=a", "no ?"),
-            ("http://example.com:99999", "port"),
-            ("http://exa mple", "cannot be read"),
-            ("", "cannot be read"),
+        for (text, fault) in [
+            ("ftp://example.com", AddressFault::Scheme),
+            ("http://", AddressFault::Form),
+            ("http://me:secret@example.com", AddressFault::Secret),
+            ("http://example.com/?room=a", AddressFault::Query),
+            ("http://example.com:99999", AddressFault::Port),
+            ("http://exa mple", AddressFault::Form),
+            ("", AddressFault::Form),
         ] {
-            let told = Address::parse(text).unwrap_err();
-            assert!(told.contains(word), "{text}: {told}");
+            assert_eq!(Address::parse(text), Err(fault), "{text}");
         }
     }
 }

@@ -27,7 +27,7 @@ pub(crate) fn json(text: &str) -> Cow<'_, str> {
         }
         for unit in c.encode_utf16(&mut [0; 2]) {
             // Writing to a String cannot fail.
-            drop(write!(out, "\\u{unit:04x}"));
+            write!(out, "\\u{unit:04x}").ok();
         }
     }
     Cow::Owned(out)
@@ -44,7 +44,9 @@ fn replaced(text: &str, harmful: fn(char) -> bool) -> Cow<'_, str> {
             // Unicode has a picture of each.
             '\0'..='\u{1f}' => out.extend(char::from_u32(0x2400 + u32::from(c))),
             '\u{7f}' => out.push('\u{2421}'),
-            c if harmful(c) => drop(write!(out, "<U+{:04X}>", u32::from(c))),
+            c if harmful(c) => {
+                write!(out, "<U+{:04X}>", u32::from(c)).ok();
+            }
             c => out.push(c),
         }
     }

@@ -17,7 +17,7 @@ use crate::{
     conversation::{Conversation, Step, Told},
     error::{ChatError, Opening},
     front::{Asked, Front, Status},
-    link::Target,
+    link::{OpenFault, Target},
     outbox::{Fate, Outbox, Settled},
     typing::Typing,
     wire::{News, Wire},
@@ -61,6 +61,8 @@ pub(crate) struct Client<F> {
     progress: Instant,
     fault: Option<Opening>,
     failed: Option<Settled>,
+    /// Why nothing more can be read.
+    broken: Option<io::Error>,
     said: String,
 }
 
@@ -82,6 +84,7 @@ impl<F: Front> Client<F> {
             progress: Instant::now(),
             fault: None,
             failed: None,
+            broken: None,
             said: String::new(),
         }
     }
@@ -108,15 +111,16 @@ impl<F: Front> Client<F> {
             self.send_due().await;
             self.draw()?;
             if self.ending && self.outbox.is_empty() {
-                return Ok(());
+                return self.broken.take().map_or(Ok(()), |error| Err(ChatError::Input(error)));
             }
+            let pause = self.until_due();
             // Whoever shows a screen reads its keys also when no message can be taken.
             let listens = F::SHOWS || !(self.ending || self.outbox.is_full());
             tokio::select! {
                 news = self.wire.next() => self.news(news).await?,
                 asked = self.front.next(), if listens => self.asked(asked).await?,
                 () = stop.asked() => self.leave()?,
-                () = sleep(self.until_due()) => {}
+                () = sleep(pause) => {}
             }
             self.tick().await?;
         }
@@ -158,7 +162,8 @@ impl<F: Front> Client<F> {
             }
             Asked::End => self.ending = true,
             Asked::Quit => self.leave()?,
-            Asked::Failed(error) => return Err(ChatError::Input(error)),
+            // What was read before it is still delivered.
+            Asked::Failed(error) => (self.ending, self.broken) = (true, Some(error)),
         }
         Ok(())
     }
@@ -178,8 +183,9 @@ impl<F: Front> Client<F> {
             News::Opened => {}
             News::NotOpened(fault) => {
                 let opening = Opening { address: self.address.clone(), fault };
-                // Who delivers has patience; a person wants to know at once.
-                if !self.ever_joined && F::SHOWS {
+                // Who delivers has patience with a server that may come; a person wants to know at once.
+                let is_hopeless = matches!(opening.fault, OpenFault::NoSuchHost | OpenFault::NotMoim(_));
+                if !self.ever_joined && (F::SHOWS || is_hopeless) {
                     return Err(ChatError::NotOpened(opening));
                 }
                 self.fault = Some(opening);
@@ -193,6 +199,10 @@ impl<F: Front> Client<F> {
             }
             News::Final(code, reason) => {
                 let words = if self.said.is_empty() { reason } else { std::mem::take(&mut self.said) };
+                if self.rules.patience.is_some() && !self.outbox.is_empty() {
+                    self.said = format!("{words} ({code})");
+                    return Err(self.unacknowledged());
+                }
                 return Err(ChatError::Closed { code, words });
             }
         }

@@ -23,8 +23,8 @@ use std::{io::IsTerminal, time::Duration};
 
 use moim_protocol::{AckLevel, Language};
 
-pub use address::Address;
-pub use error::ChatError;
+pub use address::{Address, AddressFault};
+pub use error::{ChatError, Opening};
 
 use crate::{
     backoff::random,

@@ -46,7 +46,7 @@ pub(crate) fn of_message(message: &HeardMessage, is_own: bool, paint: Paint, for
     for (number, line) in clean::lines(&message.content).enumerate() {
         if number > 0 {
             // Nobody can make a line that looks like somebody else's.
-            drop(write!(text, "\n    {} ", paint.dim("|")));
+            write!(text, "\n    {} ", paint.dim("|")).ok();
         }
         text.push_str(&line);
     }

@@ -58,8 +58,19 @@ impl Raw {
 impl Drop for Raw {
     fn drop(&mut self) {
         // A terminal that has gone needs no tidying.
-        drop(execute!(io::stdout(), event::DisableBracketedPaste, Clear(ClearType::FromCursorDown)));
+        drop(execute!(io::stdout(), event::DisableBracketedPaste));
         drop(terminal::disable_raw_mode());
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        // What was said stays; what stood below it goes. A terminal that has gone needs no tidying.
+        let mut out = io::stdout();
+        if self.rows_below > 0 {
+            drop(queue!(out, cursor::MoveUp(self.rows_below)));
+        }
+        drop(execute!(out, Print('\r'), Clear(ClearType::FromCursorDown)));
     }
 }
 

@@ -154,7 +154,7 @@ pub fn markdown() -> String {
 
 // Writing to a String cannot fail.
 macro_rules! put {
-    ($page:expr, $($words:tt)*) => { drop(writeln!($page, $($words)*)) };
+    ($page:expr, $($words:tt)*) => { writeln!($page, $($words)*).ok(); };
 }
 
 fn about_client(frame: &ClientFrame) -> (&'static str, &'static str) {

@@ -18,7 +18,7 @@ pub(crate) fn run(wanted: &Chat, local: Option<SocketAddr>, language: Language) 
     let url = wanted.url().or_else(of_this_machine).unwrap_or_default();
     let address = match Address::parse(&url) {
         Ok(address) => address,
-        Err(why) => return complain(&words::no_address(language, &url, why), NOT_UNDERSTOOD),
+        Err(why) => return complain(&words::no_address(language, &url, why.tell(language)), NOT_UNDERSTOOD),
     };
     let options = Options {
         address,

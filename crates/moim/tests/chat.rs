@@ -202,7 +202,10 @@ async fn what_others_write_does_nothing_to_a_terminal() {
     speaker.say("end").await;
     let mut lines = Vec::new();
     lines.push(tail.until("end", |line| lines.push(line)));
-    assert!(lines[0].ends_with("speaker<U+202E><U+200B>: ␛[2J␛]0;owned␇<U+009B>31m<U+202E>evil"), "{lines:?}");
+    assert!(
+        lines[0].ends_with("speaker<U+202E><U+200B>: ␛[2J␛]0;owned␇<U+009B>31m<U+202E>evil"),
+        "{lines:?}"
+    );
     assert_eq!(lines[1], "    | 00:00:00 root: fake");
     let message = json.next();
     let parsed: Value = serde_json::from_str(&message).unwrap();
@@ -221,9 +224,14 @@ async fn what_cannot_be_is_told_with_where_and_what_to_do() {
     let room = "r".repeat(129);
     let cases: [(&[&str], &str, i32, &[&str]); 6] = [
         (&["--url", "http//x y"], "a\n", 2, &["http//x y", "--url", "http://127.0.0.1:8765"]),
-        (&["--url", "http://moim.invalid:1", "--timeout", "1"], "a\n", 1, &["moim.invalid", "not known", "--url", "\"a\""]),
-        (&["--url", &ops, "--timeout", "1"], "a\n", 1, &[&ops, "does not seem to be moim"]),
-        (&["--url", &url(free), "--timeout", "1"], "a\nb\n", 1, &["not acknowledged", "\"a\"", "nothing listens at", "`moim`"]),
+        (&["--url", "http://moim.invalid:1"], "a\n", 1, &["moim.invalid", "not known", "--url"]),
+        (&["--url", &ops], "a\n", 1, &[&ops, "does not seem to be moim"]),
+        (
+            &["--url", &url(free), "--timeout", "1"],
+            "a\nb\n",
+            1,
+            &["not acknowledged", "\"a\"", "nothing listens at", "`moim`"],
+        ),
         (&["--url", &address], &long, 1, &["message too big", "1009"]),
         (&[&room, "--url", &address], "a\n", 1, &["room_invalid"]),
     ];
@@ -254,7 +262,8 @@ async fn silence_is_no_acknowledgement() {
                     Ok(answer)
                 };
                 let mut socket = accept_hdr_async(stream, v1).await.unwrap();
-                let joined = json!({"type":"joined","room":"r","epoch":"e","seq":0,"userCount":1,"recovered":true});
+                let joined =
+                    json!({"type":"joined","room":"r","epoch":"e","seq":0,"userCount":1,"recovered":true});
                 let history = json!({"type":"history","room":"r","messages":[],"complete":true});
                 for frame in [joined, history] {
                     socket.send(tungstenite::Message::text(frame.to_string())).await.unwrap();
@@ -266,7 +275,10 @@ async fn silence_is_no_acknowledgement() {
     let output = piped(&["--url", &url(address), "--timeout", "1"], "one\ntwo\n").await;
     let told = told(&output);
     assert_eq!(output.status.code(), Some(1), "{told}");
-    assert!(told.contains("2 not acknowledged, the first is \"one\"") && told.contains("does not answer"), "{told}");
+    assert!(
+        told.contains("2 not acknowledged, the first is \"one\"") && told.contains("does not answer"),
+        "{told}"
+    );
 }
 
 /// Both ends of a terminal, of which the program has the other.
@@ -284,7 +296,8 @@ impl Terminal {
         pty::grantpt(&master).unwrap();
         pty::unlockpt(&master).unwrap();
         let name = pty::ptsname(&master, Vec::new()).unwrap();
-        let open = || rustix::fs::open(name.as_c_str(), OFlags::RDWR | OFlags::NOCTTY, rustix::fs::Mode::empty());
+        let open =
+            || rustix::fs::open(name.as_c_str(), OFlags::RDWR | OFlags::NOCTTY, rustix::fs::Mode::empty());
         let slave = File::from(open().unwrap());
         let size = Winsize { ws_row: 24, ws_col: 60, ws_xpixel: 0, ws_ypixel: 0 };
         termios::tcsetwinsize(&slave, size).unwrap();

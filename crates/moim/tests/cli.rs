@@ -79,7 +79,7 @@ fn golden_in_both(
     status: i32,
 ) {
     golden(name, &place.moim(arguments, variables), status);
-    let in_korean = [&[("MOIM_LANG", "ko")], variables].concat();
+    let in_korean = [&[("MOIM_LANG", "ko")][..], variables].concat();
     golden(&format!("{name}_ko"), &place.moim(arguments, &in_korean), status);
 }
 

@@ -56,10 +56,8 @@ impl Texts {
     pub(super) fn apply(&self, mut command: Command) -> Command {
         // Only then are the flags there that clap itself adds, and those that all commands share.
         command.build();
-        let commands: Vec<_> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
-        let command = commands
-            .into_iter()
-            .fold(command, |command, name| command.mut_subcommand(name, |sub| self.page(sub)));
+        // `help` has a copy of each command.
+        let command = command.mut_subcommands(|sub| self.page(sub).mut_subcommands(|copy| self.page(copy)));
         self.page(command).subcommand_help_heading(self.commands).after_help(self.short)
     }
 
@@ -71,10 +69,7 @@ impl Texts {
                 command = command.long_about(page.long).after_long_help(page.after);
             }
         }
-        let arguments: Vec<_> = command.get_arguments().map(|arg| arg.get_id().to_string()).collect();
-        let command = arguments
-            .into_iter()
-            .fold(command, |command, id| command.mut_arg(id, |arg| self.argument(arg, &name)));
+        let command = command.mut_args(|arg| self.argument(arg, &name));
         command.help_template(format!(
             "{{before-help}}{{about-with-newline}}\n{}: {{usage}}\n\n{{all-args}}{{after-help}}",
             self.usage
