@@ -31,8 +31,10 @@ const EVIL: &str = "\u{1b}[2J\u{1b}]0;owned\u{7}\u{9b}31m\u{202e}evil\r\n00:00:0
 
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_moim"));
-    let ours = env::vars_os().filter(|(name, _)| name.to_string_lossy().to_uppercase().starts_with("MOIM"));
-    ours.for_each(|(name, _)| drop(command.env_remove(name)));
+    let is_ours = |name: &str| name.to_uppercase().starts_with("MOIM");
+    for (name, _) in env::vars_os().filter(|(name, _)| is_ours(&name.to_string_lossy())) {
+        command.env_remove(name);
+    }
     command.arg("chat").args(arguments).env("MOIM_LANG", "en").env("USER", "Mina");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
@@ -201,7 +203,9 @@ async fn what_others_write_does_nothing_to_a_terminal() {
     speaker.say(EVIL).await;
     speaker.say("end").await;
     let mut lines = Vec::new();
-    lines.push(tail.until("end", |line| lines.push(line)));
+    tail.until("end", |line| lines.push(line));
+    // Who comes is told of too, whenever that is heard.
+    lines.retain(|line| !line.starts_with("-- "));
     assert!(
         lines[0].ends_with("speaker<U+202E><U+200B>: ␛[2J␛]0;owned␇<U+009B>31m<U+202E>evil"),
         "{lines:?}"
@@ -220,14 +224,14 @@ async fn what_cannot_be_is_told_with_where_and_what_to_do() {
     let server = Server::start_with(&[("limits.message_bytes_max", "256")]).await;
     let (address, ops) = (url(server.public), url(server.ops));
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let long = "x".repeat(300);
+    let (away, long) = (url(free), "x".repeat(300));
     let room = "r".repeat(129);
     let cases: [(&[&str], &str, i32, &[&str]); 6] = [
         (&["--url", "http//x y"], "a\n", 2, &["http//x y", "--url", "http://127.0.0.1:8765"]),
         (&["--url", "http://moim.invalid:1"], "a\n", 1, &["moim.invalid", "not known", "--url"]),
         (&["--url", &ops], "a\n", 1, &[&ops, "does not seem to be moim"]),
         (
-            &["--url", &url(free), "--timeout", "1"],
+            &["--url", &away, "--timeout", "1"],
             "a\nb\n",
             1,
             &["not acknowledged", "\"a\"", "nothing listens at", "`moim`"],
@@ -244,7 +248,7 @@ async fn what_cannot_be_is_told_with_where_and_what_to_do() {
             assert!(told.contains(word), "{word} is not in: {told}");
         }
     }
-    let tail = piped(&["--tail", "--url", &url(free)], "").await;
+    let tail = piped(&["--tail", "--url", &away], "").await;
     assert_eq!(tail.status.code(), Some(1));
     assert!(told(&tail).contains("nothing listens at"), "{}", told(&tail));
 }

@@ -407,6 +407,10 @@ mod tests {
         for (section, key) in keys() {
             let name = format!("{}.{}", section.name, key.name);
             let Kind::Whole(most) = key.kind else { continue };
+            // Its seconds are judged by one another.
+            if section.name == "drain" {
+                continue;
+            }
             let (low, high) = key.bounds.unwrap_or((0, most));
             assert!(
                 !is_refused(&name, low) && !is_refused(&name, high),
