@@ -296,7 +296,7 @@ mod tests {
     }
 
     /// Compares with a file in `tests/golden`; `UPDATE_GOLDEN=1 cargo test -p moim` writes them anew.
-    fn golden(name: &str, banner: Banner<'_>, render: impl Fn(&Banner<'_>) -> String) {
+    fn golden(name: &str, banner: Banner<'static>, render: fn(&Banner<'static>) -> String) {
         for (suffix, language) in [("", Language::English), ("_ko", Language::Korean)] {
             let text = render(&Banner { language, ..banner });
             let name = format!("banner_{name}{suffix}.txt");
