@@ -8,7 +8,7 @@ mod texts;
 
 use std::{env, ffi::OsString, path::PathBuf};
 
-use clap::{Args, Command as Clap, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Command as Clap, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use moim_protocol::Language;
 
@@ -16,11 +16,22 @@ use crate::config::{Flag, Sources};
 
 /// The whole command line.
 #[derive(Debug, Parser)]
-#[command(name = "moim", version, max_term_width = 110)]
+#[command(
+    name = "moim",
+    version,
+    max_term_width = 110,
+    disable_help_flag = true,
+    disable_version_flag = true
+)]
 pub(crate) struct Cli {
     /// What to do; `serve` if not said.
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
+    // Here and not clap's own, so that they stand before the settings and speak both languages.
+    #[arg(short, long, global = true, action = ArgAction::Help)]
+    help: Option<bool>,
+    #[arg(short = 'V', long, action = ArgAction::Version)]
+    version: Option<bool>,
     /// Settings, on any command.
     #[command(flatten)]
     pub(crate) settings: Settings,

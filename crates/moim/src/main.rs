@@ -33,7 +33,7 @@ const FAULTY_CONFIG: u8 = 78;
 
 fn main() -> ExitCode {
     let language = language::of_environment();
-    let Cli { command, settings } = Cli::read(language);
+    let Cli { command, settings, .. } = Cli::read(language);
     let command = command.unwrap_or(Command::Serve);
     // These start nothing and ask no configuration: a fault in it does not keep anybody from them.
     match &command {

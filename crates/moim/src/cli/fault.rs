@@ -1,6 +1,8 @@
 //! A command line that is not understood: what is wrong, what may have been meant, how it is written.
 //! Not here: values that are settings (`config`).
 
+use std::error::Error as _;
+
 use clap::{
     Error,
     error::{ContextKind, ContextValue, ErrorKind},
@@ -45,6 +47,12 @@ fn in_korean(error: &Error) -> Option<String> {
     }
     if let Some(values) = context(ContextKind::ValidValue).filter(|values| !values.is_empty()) {
         text += &format!("\n  쓸 수 있는 값: {values}\n");
+    }
+    if let Some(why) = error.source() {
+        text += &format!("\n  이유: {why}\n");
+    }
+    if let Some(usage) = context(ContextKind::Usage) {
+        text += &format!("\n{}\n", usage.replace("Usage:", "사용법:").trim_end());
     }
     Some(text + "\n자세한 것은 `moim --help`를 보세요.\n")
 }

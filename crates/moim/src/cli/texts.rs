@@ -53,10 +53,11 @@ pub(super) fn of(language: Language) -> &'static Texts {
 
 impl Texts {
     /// Puts the words on the command and its subcommands.
-    pub(super) fn apply(&self, mut command: Command) -> Command {
-        // Only then are the flags there that clap itself adds, and those that all commands share.
+    pub(super) fn apply(&self, command: Command) -> Command {
+        // Whether there is a long help is asked when it is built; the flags that all commands share, and `help` with its copy
+        // of each command, are there only then.
+        let mut command = self.page(command.mut_subcommands(|sub| self.page(sub)));
         command.build();
-        // `help` has a copy of each command.
         let command = command.mut_subcommands(|sub| self.page(sub).mut_subcommands(|copy| self.page(copy)));
         self.page(command).subcommand_help_heading(self.commands).after_help(self.short)
     }
