@@ -59,7 +59,7 @@ pub(crate) struct Client<F> {
     acked: u64,
     /// When something waiting last came through, or began to wait.
     progress: Instant,
-    fault: Option<Opening>,
+    fault: Option<Box<Opening>>,
     failed: Option<Settled>,
     /// Why nothing more can be read.
     broken: Option<io::Error>,
@@ -182,7 +182,7 @@ impl<F: Front> Client<F> {
         match news {
             News::Opened => {}
             News::NotOpened(fault) => {
-                let opening = Opening { address: self.address.clone(), fault };
+                let opening = Box::new(Opening { address: self.address.clone(), fault });
                 // Who delivers has patience with a server that may come; a person wants to know at once.
                 let is_hopeless = matches!(opening.fault, OpenFault::NoSuchHost | OpenFault::NotMoim(_));
                 if !self.ever_joined && (F::SHOWS || is_hopeless) {

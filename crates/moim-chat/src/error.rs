@@ -11,7 +11,7 @@ use crate::{clean, link::OpenFault, words::either};
 #[derive(Debug)]
 pub enum ChatError {
     /// There is no connection, and nothing was done yet.
-    NotOpened(Opening),
+    NotOpened(Box<Opening>),
     /// The server closed the connection for good.
     Closed {
         /// The close code.
@@ -28,7 +28,7 @@ pub enum ChatError {
         /// The first of them.
         first: String,
         /// What is known of the reason.
-        why: Option<Opening>,
+        why: Option<Box<Opening>>,
         /// What the server said last about it.
         said: String,
     },
@@ -128,7 +128,7 @@ impl ChatError {
                 }
             }
             Self::Unacknowledged { acked, waiting, first, why, said } => {
-                unacknowledged(language, (*acked, *waiting, first), why.as_ref(), said)
+                unacknowledged(language, (*acked, *waiting, first), why.as_deref(), said)
             }
             Self::Refused { acked, line, words } => {
                 let (line, words) = (quoted(line), clean::inline(words));
@@ -207,7 +207,7 @@ mod tests {
         let opening = Opening { address: "http://h/".into(), fault: OpenFault::Turned(told) };
         let (acked, waiting, said, first) = (1, 2, evil.clone(), evil.clone());
         for error in [
-            ChatError::NotOpened(opening),
+            ChatError::NotOpened(Box::new(opening)),
             ChatError::Closed { code: 1008, words: evil.clone() },
             ChatError::Unacknowledged { acked, waiting, first, why: None, said },
             ChatError::Refused { acked, line: evil.clone(), words: evil.clone() },

@@ -70,9 +70,20 @@ fn contents(messages: &[Value]) -> Vec<&str> {
     messages.iter().map(|message| message["content"].as_str().unwrap()).collect()
 }
 
+/// A client that runs; one that a test is done with, or failed beside, does not live on.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended already.
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
 /// A client that follows a room; its lines are read as they come.
 struct Tail {
-    child: Child,
+    running: Running,
     lines: mpsc::Receiver<String>,
 }
 
@@ -82,7 +93,7 @@ impl Tail {
         let out = BufReader::new(child.stdout.take().unwrap());
         let (hand_over, lines) = mpsc::channel();
         thread::spawn(move || out.lines().map_while(Result::ok).all(|line| hand_over.send(line).is_ok()));
-        Self { child, lines }
+        Self { running: Running(child), lines }
     }
 
     fn next(&self) -> String {
@@ -101,9 +112,9 @@ impl Tail {
     }
 
     async fn ended_by(mut self, signal: Signal) -> i32 {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).unwrap();
+        let pid = i32::try_from(self.running.0.id()).ok().and_then(Pid::from_raw).unwrap();
         kill_process(pid, signal).unwrap();
-        let ended = spawn_blocking(move || self.child.wait().unwrap());
+        let ended = spawn_blocking(move || self.running.0.wait().unwrap());
         within("the end of moim chat --tail", ended).await.unwrap().code().unwrap()
     }
 }
@@ -287,7 +298,7 @@ async fn silence_is_no_acknowledgement() {
 
 /// Both ends of a terminal, of which the program has the other.
 struct Terminal {
-    child: Child,
+    running: Running,
     keyboard: File,
     shown: mpsc::Receiver<Vec<u8>>,
     so_far: String,
@@ -323,7 +334,7 @@ impl Terminal {
                 }
             }
         });
-        Self { child, keyboard, shown, so_far: String::new(), slave }
+        Self { running: Running(child), keyboard, shown, so_far: String::new(), slave }
     }
 
     fn press(&mut self, keys: &str) {
@@ -387,8 +398,8 @@ async fn a_person_at_a_terminal_talks_and_leaves_it_as_it_was() {
     }
     person.shows("connected again");
     person.press("\u{3}");
-    let Terminal { mut child, slave, keyboard, shown, .. } = person;
-    let ended = spawn_blocking(move || child.wait().unwrap());
+    let Terminal { mut running, slave, keyboard, shown, .. } = person;
+    let ended = spawn_blocking(move || running.0.wait().unwrap());
     assert_eq!(within("the end of moim chat", ended).await.unwrap().code(), Some(0));
     assert!(termios::tcgetattr(&slave).unwrap().local_modes.contains(LocalModes::ICANON | LocalModes::ECHO));
     drop((keyboard, shown));
