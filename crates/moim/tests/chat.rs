@@ -27,6 +27,8 @@ use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::spawn_blocking};
 use tokio_tungstenite::{accept_hdr_async, tungstenite};
 
+/// More than any test waits for. Full: the program waits.
+const READ_AHEAD: usize = 10_000;
 const EVIL: &str = "\u{1b}[2J\u{1b}]0;owned\u{7}\u{9b}31m\u{202e}evil\r\n00:00:00 root: fake";
 
 fn command(arguments: &[&str]) -> Command {
@@ -91,7 +93,7 @@ impl Tail {
     fn start(arguments: &[&str]) -> Self {
         let mut child = command(arguments).stdin(Stdio::null()).spawn().unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());
-        let (hand_over, lines) = mpsc::channel();
+        let (hand_over, lines) = mpsc::sync_channel(READ_AHEAD);
         thread::spawn(move || out.lines().map_while(Result::ok).all(|line| hand_over.send(line).is_ok()));
         Self { running: Running(child), lines }
     }
@@ -266,6 +268,7 @@ async fn what_cannot_be_is_told_with_where_and_what_to_do() {
 
 /// A server that takes everything and acknowledges nothing: that is no success.
 #[tokio::test(flavor = "multi_thread")]
+#[allow(clippy::result_large_err, reason = "the error is the library's own")]
 async fn silence_is_no_acknowledgement() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -325,7 +328,7 @@ impl Terminal {
             .unwrap();
         let keyboard = File::from(master);
         let mut screen = keyboard.try_clone().unwrap();
-        let (hand_over, shown) = mpsc::channel();
+        let (hand_over, shown) = mpsc::sync_channel(READ_AHEAD);
         thread::spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok(n @ 1..) = screen.read(&mut buffer) {
