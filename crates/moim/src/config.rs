@@ -28,8 +28,8 @@ pub(crate) use self::{
     reference::markdown,
     render::render,
     sections::{
-        AckConfig, AckSetting, BusConfig, BusKind, LogConfig, MemoryConfig, NodeConfig, StoreConfig,
-        StoreKind, WriterConfig,
+        AckConfig, AckSetting, BusConfig, BusKind, LogConfig, LogFormat, MemoryConfig, NodeConfig,
+        StoreConfig, StoreKind, WriterConfig,
     },
 };
 
