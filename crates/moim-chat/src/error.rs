@@ -173,16 +173,31 @@ fn unacknowledged(
         None if !said.is_empty() => clean::inline(said).into_owned(),
         None => either(language, "서버가 답하지 않습니다", "the server does not answer").into(),
     };
-    match language {
-        Language::Korean => format!(
-            "{waiting}줄이 확인 응답(ack)을 받지 못했고, 첫 줄은 {first}입니다: {reason}. {acked}줄은 확인되었습니다. \
-             같은 줄을 새로 보내면 두 번 보일 수 있습니다"
-        ),
-        Language::English => format!(
-            "{waiting} not acknowledged, the first is {first}: {reason}. Acknowledged: {acked}. Sending the same line anew \
-             could show it twice"
-        ),
+    let mut text = match (language, waiting) {
+        (Language::Korean, 1) => format!("{first} 줄이 확인 응답(ack)을 받지 못했습니다: {reason}"),
+        (Language::Korean, n) => {
+            format!("{n}줄이 확인 응답(ack)을 받지 못했고, 첫 줄은 {first}입니다: {reason}")
+        }
+        (Language::English, 1) => format!("the line {first} was not acknowledged: {reason}"),
+        (Language::English, n) => {
+            format!("{n} lines were not acknowledged, the first is {first}: {reason}")
+        }
+    };
+    text += &match (language, acked) {
+        (_, 0) => String::new(),
+        (Language::Korean, n) => format!(". 그 앞의 {n}줄은 확인되었습니다"),
+        (Language::English, n) => format!(". {n} before it were acknowledged"),
+    };
+    // Without a connection it cannot have arrived.
+    let may_have_arrived = either(
+        language,
+        ". 그 줄은 전달되었을 수도 있어, 새로 보내면 두 번 보일 수 있습니다",
+        ". It may have arrived all the same: sent anew it could be there twice",
+    );
+    if why.is_none() {
+        text += may_have_arrived;
     }
+    text
 }
 
 fn quoted(line: &str) -> String {

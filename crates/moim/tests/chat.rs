@@ -294,7 +294,8 @@ async fn silence_is_no_acknowledgement() {
     let told = told(&output);
     assert_eq!(output.status.code(), Some(1), "{told}");
     assert!(
-        told.contains("2 not acknowledged, the first is \"one\"") && told.contains("does not answer"),
+        told.contains("2 lines were not acknowledged, the first is \"one\"")
+            && told.contains("does not answer"),
         "{told}"
     );
 }
