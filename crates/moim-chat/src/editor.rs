@@ -85,7 +85,9 @@ impl Editor {
     /// What fits into so many columns, in two parts: before the cursor and after it.
     pub(crate) fn view(&self, columns: usize) -> (String, String) {
         let (before, after) = self.text.split_at(self.at);
-        let mut left = columns.saturating_sub(1);
+        // What follows keeps a third of the line, if there is so much.
+        let kept = after.width_cjk().min(columns / 3);
+        let mut left = columns.saturating_sub(1 + kept);
         let mut shown: Vec<String> = Vec::new();
         // The cursor stays in sight: what is before it is shown from its end, and what is after it gets the rest.
         for cluster in before.graphemes(true).rev() {
@@ -95,7 +97,7 @@ impl Editor {
             shown.push(cluster);
         }
         shown.reverse();
-        (shown.concat(), fitting(after, left))
+        (shown.concat(), fitting(after, left + kept))
     }
 
     fn enter(&mut self) -> Edited {
@@ -228,6 +230,9 @@ mod tests {
         write(&mut editor, &"가".repeat(50));
         let (before, after) = editor.view(20);
         assert_eq!((before.width(), after.as_str()), (18, ""));
+        press(&mut editor, &[KeyCode::Left, KeyCode::Left]);
+        let (before, after) = editor.view(20);
+        assert_eq!((before.width(), after.as_str()), (14, "가가"), "what follows is in sight");
         press(&mut editor, &[KeyCode::Home]);
         let (before, after) = editor.view(20);
         assert_eq!((before.as_str(), after.width()), ("", 18));
