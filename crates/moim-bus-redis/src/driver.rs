@@ -2,12 +2,14 @@
 //! Not here: what each of them does.
 
 use std::{
+    panic::AssertUnwindSafe,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use futures_util::{StreamExt, stream};
-use moim_protocol::{Epoch, NodeId, Timestamp};
+use futures_util::{FutureExt, StreamExt, stream};
+use moim_bus::Relayed;
+use moim_protocol::{Epoch, NodeId, RoomEvent, RoomId, Timestamp};
 use tokio::{
     sync::mpsc,
     task::JoinSet,
@@ -24,7 +26,7 @@ use crate::{
     store_view::Mark,
 };
 
-/// How often those who wait for the store are looked at.
+/// How often those who wait are looked at: for the store, or for a notice.
 const WAITING_LOOK: Duration = Duration::from_millis(100);
 /// How often marks are read that may have been lost on the way.
 const MARKS_LOOK: Duration = Duration::from_millis(500);
@@ -32,6 +34,8 @@ const MARKS_LOOK: Duration = Duration::from_millis(500);
 const CLUSTER_LOOK: Duration = Duration::from_secs(10);
 /// Between two tries to find the cluster at all.
 const CLUSTER_RETRY: Duration = Duration::from_millis(250);
+/// Before a task that panicked begins again.
+const BEGIN_AGAIN: Duration = Duration::from_millis(200);
 /// Rooms told in one go.
 const NEWS_AT_ONCE: usize = 256;
 /// Parts in which all rooms are told again.
@@ -61,25 +65,27 @@ impl RedisDriver {
         for link in inner.map.links() {
             start(&mut tasks, &inner, link);
         }
-        for partition in &inner.partitions {
-            inner.look_after(partition);
-        }
-        tasks.spawn(recovery::run(inner.clone()));
-        tasks.spawn(tell_presence(inner.clone()));
-        tasks.spawn(look_at_waiting(inner.clone()));
-        tasks.spawn(look_at_marks(inner.clone()));
+        let node = inner.clone();
+        tasks.spawn(again("recovery", move || {
+            // What it had in hand when it ended is not known: nothing is open that is not looked after.
+            node.partitions.iter().for_each(|partition| node.look_after(partition));
+            recovery::run(node.clone())
+        }));
+        let node = inner.clone();
+        tasks.spawn(again("presence", move || tell_presence(node.clone())));
+        let node = inner.clone();
+        tasks.spawn(again("waiting", move || look_at_waiting(node.clone())));
+        let node = inner.clone();
+        tasks.spawn(again("marks", move || look_at_marks(node.clone())));
         let (found, mut new_links) = mpsc::channel(64);
         if inner.map.is_cluster() {
-            tasks.spawn(follow_cluster(inner.clone(), found));
+            let node = inner.clone();
+            tasks.spawn(again("cluster", move || follow_cluster(node.clone(), found.clone())));
         }
         loop {
             tokio::select! {
                 Some(link) = new_links.recv() => start(&mut tasks, &inner, link),
-                Some(ended) = tasks.join_next() => {
-                    if ended.is_err_and(|error| error.is_panic()) {
-                        tracing::error!("a task of the bus panicked");
-                    }
-                }
+                Some(_) = tasks.join_next() => {}
             }
         }
     }
@@ -93,10 +99,23 @@ impl Drop for RedisDriver {
 
 fn start(tasks: &mut JoinSet<()>, inner: &Arc<Inner>, link: Arc<Link>) {
     let site = inner.add_site(link.clone());
-    tasks.spawn(link.run());
-    tasks.spawn(site.relay.clone().run(inner.clone()));
-    tasks.spawn(beat(inner.clone(), site.clone()));
-    tasks.spawn(lease(inner.clone(), site));
+    tasks.spawn(again("link", move || link.clone().run()));
+    let (node, at) = (inner.clone(), site.clone());
+    tasks.spawn(again("relay", move || at.relay.clone().run(node.clone())));
+    let (node, at) = (inner.clone(), site.clone());
+    tasks.spawn(again("heartbeat", move || beat(node.clone(), at.clone())));
+    let node = inner.clone();
+    tasks.spawn(again("leases", move || lease(node.clone(), site.clone())));
+}
+
+/// Begins a task again when it panics. A node without one of them would look ready and be none: a fault that one event brought
+/// about is over with it, and one that stays shows in what the task is for (nothing opens, no heartbeat, a deaf socket), which
+/// makes the node unready.
+async fn again<T: Future<Output = ()>>(task: &'static str, begin: impl Fn() -> T) {
+    while AssertUnwindSafe(async { begin().await }).catch_unwind().await.is_err() {
+        tracing::error!(task, "a task of the bus panicked; it begins again");
+        sleep(BEGIN_AGAIN).await;
+    }
 }
 
 async fn beat(inner: Arc<Inner>, site: Arc<Site>) {
@@ -134,7 +153,13 @@ async fn bury(inner: &Inner, site: &Site) {
     tracing::info!(nodes = dead.len(), "nodes are gone; their members have left");
     let rooms: Vec<_> = told.iter().map(|relayed| relayed.room.clone()).collect();
     for relayed in told {
+        let (room, event) = (relayed.room.clone(), relayed.event.clone());
         inner.sink.deliver(relayed).await;
+        inner.presence.was_told(&room, &event);
+        // It may have waited for so long that something newer was told before it.
+        if let Some(now) = inner.presence.newer_than(&room, &event) {
+            inner.deliver_count(&room, now);
+        }
     }
     stream::iter(rooms)
         .for_each_concurrent(AT_ONCE, async |room| {
@@ -212,6 +237,29 @@ impl Inner {
         }
     }
 
+    /// Tells members how many are here where no notice has.
+    fn tell_counts(&self) {
+        let time = |room: &RoomId| self.redis_now(self.keys.partition_of(room));
+        for Relayed { room, event } in self.presence.untold(Instant::now(), time) {
+            // Else it is told with the next look.
+            self.deliver_count(&room, event);
+        }
+    }
+
+    /// Hands a room's count over, if there is space. Several tasks do: what is told last must be what is known last.
+    pub(crate) fn deliver_count(&self, room: &RoomId, mut event: RoomEvent) -> bool {
+        loop {
+            if self.sink.try_deliver(Relayed { room: room.clone(), event: event.clone() }).is_err() {
+                return false;
+            }
+            self.presence.was_told(room, &event);
+            match self.presence.newer_than(room, &event) {
+                Some(newer) => event = newer,
+                None => return true,
+            }
+        }
+    }
+
     async fn tell(&self, news: &News) -> Result<(), CallError> {
         let partition = self.keys.partition_of(&news.room);
         let site = self.site_of(partition).ok_or(CallError::Moved)?;
@@ -236,6 +284,7 @@ async fn look_at_waiting(inner: Arc<Inner>) {
         for partition in &inner.partitions {
             partition.expire(Instant::now());
         }
+        inner.tell_counts();
     }
 }
 
@@ -292,5 +341,22 @@ async fn follow_cluster(inner: Arc<Inner>, found: mpsc::Sender<Arc<Link>>) {
             Err(_) => tracing::warn!("the cluster does not answer; trying again"),
         }
         sleep(CLUSTER_RETRY).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_that_panics_begins_again() {
+        let begun = AtomicU32::new(0);
+        let task = || async {
+            assert!(begun.fetch_add(1, Ordering::Relaxed) >= 2, "it panics twice");
+        };
+        again("test", task).await;
+        assert_eq!(begun.load(Ordering::Relaxed), 3);
     }
 }

@@ -2,9 +2,11 @@
 //! Not here: the cases of the suite (`moim-bus`), faults under load with real gateways (the drill).
 
 mod acl;
+mod cold;
 mod deaf;
 mod failover;
 mod late;
+mod log;
 mod moved_slot;
 mod nodes;
 mod own;
