@@ -259,8 +259,7 @@ impl Crowd {
     fn read(&mut self, member: usize, limit: usize) {
         let mut scratch = std::mem::take(&mut self.scratch);
         let length = limit.min(READ_BYTES);
-        loop {
-            let Some(socket) = &mut self.members[member].socket else { break };
+        while let Some(socket) = &mut self.members[member].socket {
             let more = socket.fill(&mut scratch[..length]);
             // What came before the end counts.
             let heard = self.hear(member);

@@ -153,7 +153,7 @@ impl Chart<'_> {
         };
         let width = (WIDTH - LEFT - RIGHT) / first.points.len().max(1) as f64;
         for (index, (at, _)) in first.points.iter().enumerate() {
-            let mut note = format!("{}", number(*at));
+            let mut note = number(*at).to_string();
             for series in &self.series {
                 let value = series.points.get(index).map_or(f64::NAN, |point| point.1);
                 write!(note, "\n{} {}", series.name.0, number(value)).ok();
