@@ -10,7 +10,7 @@ use futures_util::{StreamExt, stream};
 use moim_protocol::{Epoch, NodeId, Timestamp};
 use tokio::{
     sync::mpsc,
-    task::JoinSet,
+    task::{AbortHandle, JoinSet},
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
 
@@ -22,6 +22,7 @@ use crate::{
     presence::{GATHER, KEPT, News, REPEAT},
     recovery,
     store_view::Mark,
+    topology::Change,
 };
 
 /// How often those who wait for the store are looked at.
@@ -57,9 +58,9 @@ impl RedisDriver {
     /// Dropping it ends every task of the bus where it is, as a kill would.
     pub async fn run(self) {
         let inner = self.inner.clone();
-        let mut tasks = JoinSet::new();
+        let (mut tasks, mut running) = (JoinSet::new(), Vec::new());
         for link in inner.map.links() {
-            start(&mut tasks, &inner, link);
+            running.push(start(&mut tasks, &inner, link));
         }
         for partition in &inner.partitions {
             inner.look_after(partition);
@@ -68,13 +69,17 @@ impl RedisDriver {
         tasks.spawn(tell_presence(inner.clone()));
         tasks.spawn(look_at_waiting(inner.clone()));
         tasks.spawn(look_at_marks(inner.clone()));
-        let (found, mut new_links) = mpsc::channel(64);
+        // Full: the cluster is not asked again before they are taken.
+        let (found, mut changes) = mpsc::channel(1);
         if inner.map.is_cluster() {
             tasks.spawn(follow_cluster(inner.clone(), found));
         }
         loop {
             tokio::select! {
-                Some(link) = new_links.recv() => start(&mut tasks, &inner, link),
+                Some(Change { made, gone, .. }) = changes.recv() => {
+                    running.extend(made.into_iter().map(|link| start(&mut tasks, &inner, link)));
+                    gone.iter().for_each(|link| end(&mut running, &inner, link));
+                }
                 Some(ended) = tasks.join_next() => {
                     if ended.is_err_and(|error| error.is_panic()) {
                         tracing::error!("a task of the bus panicked");
@@ -91,12 +96,26 @@ impl Drop for RedisDriver {
     }
 }
 
-fn start(tasks: &mut JoinSet<()>, inner: &Arc<Inner>, link: Arc<Link>) {
+/// A link and the tasks that keep it.
+type Running = (Arc<Link>, Vec<AbortHandle>);
+
+fn start(tasks: &mut JoinSet<()>, inner: &Arc<Inner>, link: Arc<Link>) -> Running {
     let site = inner.add_site(link.clone());
-    tasks.spawn(link.run());
-    tasks.spawn(site.relay.clone().run(inner.clone()));
-    tasks.spawn(beat(inner.clone(), site.clone()));
-    tasks.spawn(lease(inner.clone(), site));
+    let handles = vec![
+        tasks.spawn(link.clone().run()),
+        tasks.spawn(site.relay.clone().run(inner.clone())),
+        tasks.spawn(beat(inner.clone(), site.clone())),
+        tasks.spawn(lease(inner.clone(), site)),
+    ];
+    (link, handles)
+}
+
+fn end(running: &mut Vec<Running>, inner: &Inner, link: &Arc<Link>) {
+    tracing::info!(redis = %link.name, "no partition is on it any more");
+    inner.remove_site(link);
+    for (_, tasks) in running.extract_if(.., |(there, _)| Arc::ptr_eq(there, link)) {
+        tasks.iter().for_each(AbortHandle::abort);
+    }
 }
 
 async fn beat(inner: Arc<Inner>, site: Arc<Site>) {
@@ -112,7 +131,7 @@ async fn beat(inner: Arc<Inner>, site: Arc<Site>) {
             bury(&inner, &site).await;
         }
         inner.forget_old(&site);
-        let worst = inner.sites().iter().map(|site| site.relay.deaf_for()).max().unwrap_or_default();
+        let worst = inner.used_sites().iter().map(|site| site.relay.deaf_for()).max().unwrap_or_default();
         inner.metrics.probe_age_ms.set(i64::try_from(worst.as_millis()).unwrap_or(i64::MAX));
         let open = inner.partitions.iter().filter(|partition| partition.is_open()).count();
         inner.metrics.partitions_open.set(i64::try_from(open).unwrap_or(i64::MAX));
@@ -266,21 +285,19 @@ async fn read_mark(inner: &Inner, link: &Link, partition: u32) -> Result<Option<
 }
 
 /// Where a cluster's slots are, now and whenever one has moved.
-async fn follow_cluster(inner: Arc<Inner>, found: mpsc::Sender<Arc<Link>>) {
+async fn follow_cluster(inner: Arc<Inner>, found: mpsc::Sender<Change>) {
     loop {
         match timeout(CLUSTER_LOOK, inner.map.refresh()).await {
-            Ok(Ok((links, moved))) => {
-                for link in links {
-                    drop(found.send(link).await);
-                }
+            Ok(Ok(change)) => {
                 // Channels go with their slots.
-                if !moved.is_empty() {
+                if !change.moved.is_empty() {
                     tracing::info!(
-                        partitions = moved.len(),
+                        partitions = change.moved.len(),
                         "partitions are on another server of the cluster"
                     );
                     inner.sites().iter().for_each(|site| site.relay.break_off());
                 }
+                drop(found.send(change).await);
                 drop(timeout(CLUSTER_LOOK, inner.moved.notified()).await);
             }
             Ok(Err(error)) => {

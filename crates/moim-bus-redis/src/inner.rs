@@ -63,7 +63,7 @@ pub(crate) struct Inner {
     pub(crate) keys: Keys,
     pub(crate) scripts: Scripts,
     pub(crate) map: Map,
-    /// A std lock: never held across an await; it grows when a cluster does.
+    /// A std lock: never held across an await; it changes when a cluster does.
     sites: RwLock<Vec<Arc<Site>>>,
     pub(crate) partitions: Vec<Arc<Partition>>,
     pub(crate) lanes: Lanes,
@@ -185,6 +185,17 @@ impl Inner {
         let site = Arc::new(Site { relay: Relay::new(link.clone()), link, beat: Beat::default() });
         self.sites.write().unwrap_or_else(PoisonError::into_inner).push(site.clone());
         site
+    }
+
+    /// Nothing is on it any more.
+    pub(crate) fn remove_site(&self, link: &Arc<Link>) {
+        let mut sites = self.sites.write().unwrap_or_else(PoisonError::into_inner);
+        sites.retain(|site| !Arc::ptr_eq(&site.link, link));
+    }
+
+    /// Those that any room can be on. Of the others nothing is asked, so their silence says nothing.
+    pub(crate) fn used_sites(&self) -> Vec<Arc<Site>> {
+        self.sites().into_iter().filter(|site| self.map.is_used(&site.link)).collect()
     }
 
     pub(crate) fn site_of(&self, partition: u32) -> Option<Arc<Site>> {
@@ -423,7 +434,7 @@ impl Inner {
         if self.is_closed() {
             return BusHealth::Closed;
         }
-        let sites = self.sites();
+        let sites = self.used_sites();
         if let Some(why) = sites.iter().find_map(|site| site.beat.unfit()) {
             return BusHealth::Unfit(why);
         }
@@ -431,11 +442,15 @@ impl Inner {
         let usual = nodes::REFRESH * 2;
         let silence = |site: &Arc<Site>| site.link.silent_for().max(site.relay.deaf_for());
         let longest = sites.iter().map(silence).max().unwrap_or(Duration::MAX);
+        // While any of them answers, it is the others that are away and not this node: elsewhere nobody would be better off.
+        let shortest = sites.iter().map(silence).min().unwrap_or(Duration::MAX);
         let all_open = || self.partitions.iter().all(|partition| partition.is_open());
-        match longest {
-            longest if longest > usual => BusHealth::CutOff(longest),
-            _ if all_open() => BusHealth::Open,
-            _ => BusHealth::CutOff(Duration::ZERO),
+        if shortest > usual {
+            BusHealth::CutOff(shortest)
+        } else if longest <= usual && all_open() {
+            BusHealth::Open
+        } else {
+            BusHealth::CutOff(Duration::ZERO)
         }
     }
 

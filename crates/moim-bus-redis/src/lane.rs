@@ -206,6 +206,10 @@ async fn attempt(
             return Next::Later;
         }
         Err(error @ (CallError::Down(_) | CallError::Uncertain(_))) => {
+            if matches!(error, CallError::Down(_)) {
+                // A cluster may have failed it over.
+                inner.moved.notify_one();
+            }
             tracing::debug!(redis = %link.name, %error, "a publish is tried again");
             return Next::Later;
         }

@@ -3,6 +3,7 @@
 
 mod acl;
 mod deaf;
+mod emptied;
 mod failover;
 mod late;
 mod moved_slot;
