@@ -8,6 +8,7 @@ mod event;
 mod inner;
 mod keys;
 mod lane;
+mod line;
 mod link;
 mod lock;
 mod log;
@@ -38,6 +39,7 @@ use tokio::sync::oneshot;
 pub use config::{RedisConfig, Topology};
 pub use driver::RedisDriver;
 pub use lane::{LANES_BYTES_MAX, LANES_ROWS_MAX};
+pub use reads::SEEDS_MAX;
 pub use topology::MapError;
 
 use inner::Inner;

@@ -21,7 +21,7 @@ use tokio::{
 use crate::{
     event,
     inner::Inner,
-    link::{Args, CallError},
+    link::{Args, CallError, Over},
     lock::locked,
     partition::Partition,
     store_view::Mark,
@@ -144,8 +144,10 @@ impl PartitionLog {
         let keys = [self.inner.keys.generation(self.id), self.inner.keys.log(self.id)];
         // The weight of a message is more than its bytes in the log.
         let args = Args::new().with(&epoch).with(rows_max.max(1)).with(bytes_max.min(READ_BYTES_MAX));
-        let answered: Result<Vec<Vec<u8>>, _> =
-            link.call_aside(&self.inner.scripts.read_log, &keys, args).await;
+        let answered: Result<Vec<Vec<u8>>, _> = {
+            let _turn = link.log_turns.acquire().await.ok()?;
+            link.call_over(Over::Logs, &self.inner.scripts.read_log, &keys, args).await
+        };
         let words = match answered {
             Ok(words) => words,
             Err(error) => {

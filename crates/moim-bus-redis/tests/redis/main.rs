@@ -2,6 +2,7 @@
 //! Not here: the cases of the suite (`moim-bus`), faults under load with real gateways (the drill).
 
 mod acl;
+mod cold;
 mod deaf;
 mod emptied;
 mod failover;

@@ -1,9 +1,12 @@
 //! A Redis that forgets scripts all the time, one that is full, and two nodes that drain the same log.
 //! Not here: a Redis that loses messages (`nodes`, `failover`).
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use moim_bus::{
@@ -11,13 +14,15 @@ use moim_bus::{
     conformance::{Rows, draft_as, room},
     stable_hash,
 };
-use moim_bus_redis::{RedisBusConfig, RedisConfig, Topology};
+use moim_bus_redis::{LANES_BYTES_MAX, RedisBusConfig, RedisConfig, Topology};
 use moim_protocol::NodeId;
+use tokio::time::timeout;
 
 use super::{
     node,
-    own::{OwnRedis, until},
+    own::{OwnRedis, PATIENCE, until},
     peer::{Peer, nothing_is_lost, nth_config, peers, talk},
+    proxy::{AtEnd, Proxy},
     unused,
 };
 
@@ -45,6 +50,35 @@ async fn scripts_may_be_flushed_at_any_time() {
     stop.store(true, Ordering::Release);
     flushing.await.expect("flushing");
     nothing_is_lost(&rows, &peers, &room, &said).await;
+}
+
+/// What is under way to Redis is held as much as what waits.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_redis_does_not_answer_is_bounded() {
+    const BYTES: usize = 1024 * 1024;
+    let (rows, redis, prefix) = (Rows::new(), OwnRedis::start().await, format!("h{:x}", unused()));
+    let proxy = Proxy::before(redis.address(), AtEnd::Cut).await;
+    let peer = Peer::start(&rows, nth_config(&[proxy.url()], Topology::Single, &prefix, 0)).await;
+    proxy.hold();
+    let text = "x".repeat(BYTES);
+    let mut held = Vec::new();
+    for nth in 0..200 {
+        let mut sent = peer.bus.publish(draft_as(&room(&format!("held{nth}")), "kim", "c", &text));
+        // Its queue is empty as soon as it is under way.
+        match timeout(Duration::from_millis(10), &mut sent).await {
+            Ok(answer) => {
+                assert!(matches!(answer, Err(BusError::Overloaded(_))), "{answer:?}");
+                break;
+            }
+            Err(_) => held.push(sent),
+        }
+    }
+    assert!(held.len() * BYTES <= LANES_BYTES_MAX, "{} MiB are held", held.len());
+    proxy.release();
+    // What was held has been taken or given back by then.
+    let all = futures_util::future::join_all(held);
+    timeout(PATIENCE, all).await.expect("all of them are answered");
+    peer.say(&room("held"), &text).await;
 }
 
 /// One partition, so that it is clear what is drained.

@@ -31,6 +31,15 @@ struct State {
     /// The server, and whether nothing goes through.
     server: watch::Sender<(SocketAddr, bool)>,
     links: Mutex<Vec<Arc<Link>>>,
+    /// A connection over which this is said is stuck from then on.
+    sticks_at: Mutex<Option<&'static [u8]>>,
+}
+
+impl State {
+    fn sticks(&self, asked: &[u8]) -> bool {
+        let word = *self.sticks_at.lock().expect("the lock");
+        word.is_some_and(|word| asked.windows(word.len()).any(|said| said == word))
+    }
 }
 
 /// One connection through it.
@@ -54,7 +63,8 @@ impl Proxy {
     pub(crate) async fn before(server: SocketAddr, at_end: AtEnd) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("its address");
-        let state = State { at_end, server: watch::channel((server, false)).0, links: Mutex::default() };
+        let server = watch::channel((server, false)).0;
+        let state = State { at_end, server, links: Mutex::default(), sticks_at: Mutex::default() };
         let (state, mut tasks) = (Arc::new(state), JoinSet::new());
         tasks.spawn(accept(listener, state.clone()));
         Self { address, state, _tasks: tasks }
@@ -67,6 +77,11 @@ impl Proxy {
     /// Nothing goes through, nothing ends.
     pub(crate) fn hold(&self) {
         self.state.server.send_modify(|(_, is_held)| *is_held = true);
+    }
+
+    /// Connections over which this is said are stuck from then on, the others are not.
+    pub(crate) fn stick_at(&self, word: &'static [u8]) {
+        *self.state.sticks_at.lock().expect("the lock") = Some(word);
     }
 
     pub(crate) fn release(&self) {
@@ -136,7 +151,7 @@ async fn serve(mut client: TcpStream, state: &State, link: &Link) {
         {
             return;
         }
-        match carry(&mut client, &mut server, &mut servers, link, &mut unanswered).await {
+        match carry(&mut client, &mut server, state, link, &mut unanswered).await {
             Ended::Server if state.at_end == AtEnd::Keep && !link.listens.load(Ordering::Acquire) => {
                 if servers.wait_for(|(now, _)| *now != address).await.is_err() {
                     return;
@@ -160,11 +175,12 @@ async fn introduce(server: &mut TcpStream, unanswered: &[u8]) -> Option<()> {
 async fn carry(
     client: &mut TcpStream,
     server: &mut TcpStream,
-    servers: &mut watch::Receiver<(SocketAddr, bool)>,
+    state: &State,
     link: &Link,
     unanswered: &mut Vec<u8>,
 ) -> Ended {
     let (mut asked, mut said) = (Vec::new(), Vec::new());
+    let mut servers = state.server.subscribe();
     loop {
         asked.clear();
         said.clear();
@@ -173,6 +189,9 @@ async fn carry(
                 Ok(count) if count > 0 => {
                     if asked.windows(9).any(|word| word == b"SUBSCRIBE") {
                         link.listens.store(true, Ordering::Release);
+                    }
+                    if state.sticks(&asked) {
+                        std::future::pending::<()>().await;
                     }
                     unanswered.extend_from_slice(&asked);
                 }
