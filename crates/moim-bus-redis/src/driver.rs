@@ -7,7 +7,8 @@ use std::{
 };
 
 use futures_util::{StreamExt, stream};
-use moim_protocol::{Epoch, NodeId, Timestamp};
+use moim_bus::Relayed;
+use moim_protocol::{Epoch, NodeId, RoomEvent, RoomId, Timestamp};
 use tokio::{
     sync::mpsc,
     task::{AbortHandle, JoinSet},
@@ -25,7 +26,7 @@ use crate::{
     topology::Change,
 };
 
-/// How often those who wait for the store are looked at.
+/// How often those who wait are looked at: for the store, or for a notice.
 const WAITING_LOOK: Duration = Duration::from_millis(100);
 /// How often marks are read that may have been lost on the way.
 const MARKS_LOOK: Duration = Duration::from_millis(500);
@@ -151,7 +152,13 @@ async fn bury(inner: &Inner, site: &Site) {
     tracing::info!(nodes = dead.len(), "nodes are gone; their members have left");
     let rooms: Vec<_> = told.iter().map(|relayed| relayed.room.clone()).collect();
     for relayed in told {
+        let (room, event) = (relayed.room.clone(), relayed.event.clone());
         inner.sink.deliver(relayed).await;
+        inner.presence.was_told(&room, &event);
+        // It may have waited for so long that something newer was told before it.
+        if let Some(now) = inner.presence.newer_than(&room, &event) {
+            inner.deliver_count(&room, now);
+        }
     }
     stream::iter(rooms)
         .for_each_concurrent(AT_ONCE, async |room| {
@@ -229,6 +236,29 @@ impl Inner {
         }
     }
 
+    /// Tells members how many are here where no notice has.
+    fn tell_counts(&self) {
+        let time = |room: &RoomId| self.redis_now(self.keys.partition_of(room));
+        for Relayed { room, event } in self.presence.untold(Instant::now(), time) {
+            // Else it is told with the next look.
+            self.deliver_count(&room, event);
+        }
+    }
+
+    /// Hands a room's count over, if there is space. Several tasks do: what is told last must be what is known last.
+    pub(crate) fn deliver_count(&self, room: &RoomId, mut event: RoomEvent) -> bool {
+        loop {
+            if self.sink.try_deliver(Relayed { room: room.clone(), event: event.clone() }).is_err() {
+                return false;
+            }
+            self.presence.was_told(room, &event);
+            match self.presence.newer_than(room, &event) {
+                Some(newer) => event = newer,
+                None => return true,
+            }
+        }
+    }
+
     async fn tell(&self, news: &News) -> Result<(), CallError> {
         let partition = self.keys.partition_of(&news.room);
         let site = self.site_of(partition).ok_or(CallError::Moved)?;
@@ -253,6 +283,7 @@ async fn look_at_waiting(inner: Arc<Inner>) {
         for partition in &inner.partitions {
             partition.expire(Instant::now());
         }
+        inner.tell_counts();
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
         Arc, Mutex, PoisonError, RwLock, Weak,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use futures_util::{StreamExt, future, stream};
@@ -403,14 +403,14 @@ impl Inner {
         let all = self.read_presence(room).await.ok();
         let was_read = all.is_some();
         let now = self.redis_now(self.keys.partition_of(room));
-        let event = self.presence.loaded(room, now, all);
+        let event = self.presence.loaded(Instant::now(), room, now, all);
         if !locked(&self.rooms).contains(room) {
             // Everybody left meanwhile.
             self.presence.forget(room);
             return true;
         }
         match event {
-            Some(event) => self.sink.try_deliver(Relayed { room: room.clone(), event }).is_ok(),
+            Some(event) => self.deliver_count(room, event),
             None => was_read,
         }
     }

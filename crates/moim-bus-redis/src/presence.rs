@@ -1,5 +1,7 @@
-//! Who is in which room on which node: this node's counts on their way out, the others' as they tell them, and nodes that died.
-//! Not here: who is a live member (`moim-core`), the leases (`nodes`).
+//! Who is in which room on which node: this node's counts on their way out, all nodes' as they tell them, and nodes that died.
+//! Not here: who is a live member (`moim-core`), the leases (`nodes`), what members were told (`told`).
+
+mod told;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -10,6 +12,7 @@ use std::{
 use moim_bus::{HERE_NAMES_MAX, Here, Relayed};
 use moim_protocol::{NodeId, Notice, PresenceChange, RoomEvent, RoomId, Timestamp};
 
+use self::told::Told;
 use crate::{event::PresenceEvent, lock::locked};
 
 /// Changes of a room gather so long before they are told.
@@ -27,21 +30,23 @@ struct Own {
     notices: Vec<Notice>,
 }
 
-/// Who is in a room on other nodes.
+/// Who is in a room on each node, this one among them.
 #[derive(Default)]
-struct Others {
+struct Nodes {
     nodes: HashMap<NodeId, Here>,
     /// Reads of the whole on their way.
     loading: u32,
     /// Nodes that were heard of since the first of those began: what was heard is newer than what was read.
     heard: HashSet<NodeId>,
+    told: Told,
 }
 
-impl Others {
+impl Nodes {
     fn change(&mut self, node: NodeId, here: Option<Here>) -> Option<Here> {
         if self.loading > 0 {
             self.heard.insert(node);
         }
+        self.told.changed(self.nodes.get(&node), here.as_ref());
         match here {
             Some(here) => self.nodes.insert(node, here),
             None => self.nodes.remove(&node),
@@ -57,12 +62,24 @@ impl Others {
                     None => all.remove(node),
                 };
             }
+            for node in self.nodes.keys().chain(all.keys()) {
+                self.told.changed(self.nodes.get(node), all.get(node));
+            }
             self.nodes = all;
         }
+        self.told.begins(self.total());
         self.loading = self.loading.saturating_sub(1);
         if self.loading == 0 {
             self.heard = HashSet::new();
         }
+    }
+
+    fn total(&self) -> u64 {
+        self.nodes.values().map(|here| here.count).sum()
+    }
+
+    fn on(&self, node: NodeId) -> u64 {
+        self.nodes.get(&node).map_or(0, |here| here.count)
     }
 }
 
@@ -71,7 +88,9 @@ struct State {
     own: HashMap<RoomId, Own>,
     dirty: HashSet<RoomId>,
     /// Of the rooms that are subscribed here.
-    others: HashMap<RoomId, Others>,
+    rooms: HashMap<RoomId, Nodes>,
+    /// Of those, where members were told of more or fewer than there are.
+    off: HashSet<RoomId>,
     /// Nodes with a lease, and until when they count as alive.
     alive: HashMap<NodeId, Instant>,
 }
@@ -158,47 +177,97 @@ impl Presence {
 
     /// A room is subscribed here, and who is there on other nodes is about to be read.
     pub(crate) fn loads(&self, room: &RoomId) {
-        self.lock().others.entry(room.clone()).or_default().loading += 1;
+        self.lock().rooms.entry(room.clone()).or_default().loading += 1;
     }
 
     /// It was read, or could not be. `None`: there is nothing to say.
     pub(crate) fn loaded(
         &self,
+        now: Instant,
         room: &RoomId,
         time: Timestamp,
         all: Option<Vec<(NodeId, Here)>>,
     ) -> Option<RoomEvent> {
         let was_read = all.is_some();
-        let others =
-            |all: Vec<(NodeId, Here)>| all.into_iter().filter(|(node, _)| *node != self.node).collect();
         let mut state = self.lock();
-        state.others.get_mut(room)?.loaded(all.map(others));
-        was_read.then(|| RoomEvent::Presence { notice: None, elsewhere: state.elsewhere(room), time })
+        state.rooms.get_mut(room)?.loaded(all.map(|all| all.into_iter().collect()));
+        state.compare(now, room);
+        was_read.then(|| RoomEvent::Presence { notice: None, elsewhere: state.elsewhere(room, self.node), time })
     }
 
     /// The room is not subscribed any more.
     pub(crate) fn forget(&self, room: &RoomId) {
-        self.lock().others.remove(room);
+        let mut state = self.lock();
+        state.rooms.remove(room);
+        state.off.remove(room);
     }
 
-    /// A node told who is there.
-    pub(crate) fn heard(&self, room: &RoomId, time: Timestamp, event: PresenceEvent) -> Vec<RoomEvent> {
+    /// A node told who is there. What of it was delivered is told back ([`Self::was_told`]).
+    pub(crate) fn heard(
+        &self,
+        now: Instant,
+        room: &RoomId,
+        time: Timestamp,
+        event: PresenceEvent,
+    ) -> Vec<RoomEvent> {
         let PresenceEvent { node, here, notices } = event;
+        let (is_own, count) = (node == self.node, here.count);
         let mut state = self.lock();
-        let mut changed = false;
-        if node != self.node {
+        if !is_own {
             // Until its lease is seen, which is at most a refresh away.
-            state.alive.entry(node).or_insert_with(|| Instant::now() + crate::nodes::LEASE);
-            let Some(others) = state.others.get_mut(room) else { return Vec::new() };
-            let before = others.change(node, (here.count > 0).then(|| here.clone()));
-            changed = before.is_none_or(|before| before.count != here.count);
+            state.alive.entry(node).or_insert_with(|| now + crate::nodes::LEASE);
         }
-        let elsewhere = state.elsewhere(room);
+        let changed = match state.rooms.get_mut(room) {
+            Some(nodes) => {
+                let before = nodes.change(node, (count > 0).then_some(here));
+                !is_own && before.is_none_or(|before| before.count != count)
+            }
+            None if is_own => false,
+            None => return Vec::new(),
+        };
+        state.compare(now, room);
+        let elsewhere = state.elsewhere(room, self.node);
         let event = |notice| RoomEvent::Presence { notice, elsewhere, time };
         match notices.len() {
             0 if changed => vec![event(None)],
             _ => notices.into_iter().map(|notice| event(Some(notice))).collect(),
         }
+    }
+
+    /// How many are in a room on other nodes, as far as it is known; `None`: it is not subscribed here.
+    pub(crate) fn now(&self, room: &RoomId, time: Timestamp) -> Option<RoomEvent> {
+        let state = self.lock();
+        state.rooms.get(room)?;
+        Some(RoomEvent::Presence { notice: None, elsewhere: state.elsewhere(room, self.node), time })
+    }
+
+    /// What is known by now, if it is another count than that event says.
+    pub(crate) fn newer_than(&self, room: &RoomId, event: &RoomEvent) -> Option<RoomEvent> {
+        let RoomEvent::Presence { elsewhere: told, time, .. } = event else { return None };
+        let now = self.now(room, *time)?;
+        matches!(now, RoomEvent::Presence { elsewhere, .. } if elsewhere != *told).then_some(now)
+    }
+
+    /// It was delivered to the room's members.
+    pub(crate) fn was_told(&self, room: &RoomId, event: &RoomEvent) {
+        let RoomEvent::Presence { notice: Some(_), elsewhere, .. } = event else { return };
+        let mut state = self.lock();
+        let Some(nodes) = state.rooms.get_mut(room) else { return };
+        nodes.told.told(elsewhere + nodes.on(self.node));
+        state.off.remove(room);
+    }
+
+    /// What is to be told where counts have been others for a while than members were told. `time`: by the bus's clock.
+    pub(crate) fn untold(&self, now: Instant, time: impl Fn(&RoomId) -> Timestamp) -> Vec<Relayed> {
+        let state = self.lock();
+        let one = |room: &RoomId| {
+            let nodes = state.rooms.get(room)?;
+            let notice = Some(nodes.told.due(now, nodes.total())?);
+            let elsewhere = state.elsewhere(room, self.node);
+            let event = RoomEvent::Presence { notice, elsewhere, time: time(room) };
+            Some(Relayed { room: room.clone(), event })
+        };
+        state.off.iter().filter_map(one).collect()
     }
 
     /// Leases as one Redis has them. Those it does not name count as alive until theirs ends: it may have lost them.
@@ -225,17 +294,19 @@ impl Presence {
     /// Nodes whose leases have ended: their members are gone from every room, with one notice for each.
     pub(crate) fn bury(&self, now: Instant, time: Timestamp) -> (Vec<NodeId>, Vec<Relayed>) {
         let mut state = self.lock();
-        let dead: Vec<_> =
-            state.alive.iter().filter(|(_, until)| **until <= now).map(|(node, _)| *node).collect();
+        let is_dead = |node: NodeId, until: Instant| until <= now && node != self.node;
+        let dead = state.alive.iter().filter(|(node, until)| is_dead(**node, **until));
+        let dead: Vec<_> = dead.map(|(node, _)| *node).collect();
         let mut told = Vec::new();
         for node in &dead {
             state.alive.remove(node);
-            let gone = |(room, others): (&RoomId, &mut Others)| {
-                others.change(*node, None).map(|here| (room.clone(), here))
+            let gone = |(room, nodes): (&RoomId, &mut Nodes)| {
+                nodes.change(*node, None).map(|here| (room.clone(), here))
             };
-            let gone: Vec<_> = state.others.iter_mut().filter_map(gone).collect();
+            let gone: Vec<_> = state.rooms.iter_mut().filter_map(gone).collect();
             for (room, here) in gone {
-                let elsewhere = state.elsewhere(&room);
+                state.compare(now, &room);
+                let elsewhere = state.elsewhere(&room, self.node);
                 let notice = here.names.first().filter(|_| here.count > 0).map(|username| Notice {
                     change: PresenceChange::Leave,
                     username: username.clone(),
@@ -263,8 +334,19 @@ impl Presence {
 }
 
 impl State {
-    fn elsewhere(&self, room: &RoomId) -> u64 {
-        self.others.get(room).map_or(0, |others| others.nodes.values().map(|here| here.count).sum())
+    fn elsewhere(&self, room: &RoomId, own: NodeId) -> u64 {
+        self.rooms.get(room).map_or(0, |nodes| nodes.total() - nodes.on(own))
+    }
+
+    /// Whether members were told otherwise is to be known without looking at every room.
+    fn compare(&mut self, now: Instant, room: &RoomId) {
+        let Some(nodes) = self.rooms.get_mut(room) else { return };
+        let total = nodes.total();
+        if nodes.told.is_off(now, total) {
+            self.off.insert(room.clone());
+        } else {
+            self.off.remove(room);
+        }
     }
 }
 
@@ -302,8 +384,8 @@ mod tests {
         let presence = Presence::new(OWN);
         let time = Timestamp::default();
         presence.loads(&room());
-        presence.loaded(&room(), time, Some(vec![(OWN, here(5)), (OTHER, here(3))]));
-        let heard = |node, count| elsewhere(&presence.heard(&room(), time, told(node, count)));
+        presence.loaded(Instant::now(), &room(), time, Some(vec![(OWN, here(5)), (OTHER, here(3))]));
+        let heard = |node, count| elsewhere(&presence.heard(Instant::now(), &room(), time, told(node, count)));
         assert_eq!(heard(OTHER, 3), [0; 0], "nothing new");
         assert_eq!(heard(OTHER, 4), [4]);
         assert_eq!(heard(NodeId(3), 10), [14]);
@@ -316,7 +398,7 @@ mod tests {
         let presence = Presence::new(OWN);
         let (now, time) = (Instant::now(), Timestamp::default());
         presence.loads(&room());
-        presence.loaded(&room(), time, Some(vec![(OTHER, here(3)), (NodeId(3), here(1))]));
+        presence.loaded(Instant::now(), &room(), time, Some(vec![(OTHER, here(3)), (NodeId(3), here(1))]));
         let until = now + Duration::from_secs(8);
         presence.leases(&[(OTHER, until), (NodeId(3), until + Duration::from_secs(9))]);
         // A Redis that has lost its leases kills nobody.
@@ -337,8 +419,8 @@ mod tests {
     fn what_is_heard_during_a_read_is_newer_than_what_is_read() {
         let presence = Presence::new(OWN);
         let time = Timestamp::default();
-        let heard = |node, count| presence.heard(&room(), time, told(node, count));
-        let loaded = |all| presence.loaded(&room(), time, all).map_or(vec![], |event| elsewhere(&[event]));
+        let heard = |node, count| presence.heard(Instant::now(), &room(), time, told(node, count));
+        let loaded = |all| presence.loaded(Instant::now(), &room(), time, all).map_or(vec![], |event| elsewhere(&[event]));
         heard(OTHER, 9);
         presence.loads(&room());
         presence.loads(&room());
@@ -382,7 +464,7 @@ mod tests {
         let presence = Presence::new(OWN);
         let (now, time) = (Instant::now(), Timestamp::default());
         presence.loads(&room());
-        presence.loaded(&room(), time, Some(vec![(OTHER, here(3))]));
+        presence.loaded(Instant::now(), &room(), time, Some(vec![(OTHER, here(3))]));
         presence.leases(&[(OTHER, now)]);
         let lease = Duration::from_secs(8);
         presence.nobody_dies_before(now + lease);

@@ -59,8 +59,10 @@ async fn a_node_that_was_taken_for_dead_is_counted_again_when_it_is_back() {
     until("it is counted", async || peers[0].elsewhere().await.last() == Some(&2)).await;
     proxy.hold();
     until("it is taken for dead", async || peers[0].elsewhere().await.last() == Some(&0)).await;
+    assert_eq!(peers[0].told().await, Some(0), "and its members have left");
     proxy.release();
     until("it is counted again", async || peers[0].elsewhere().await.last() == Some(&2)).await;
+    until("its members are back", async || peers[0].told().await == Some(2)).await;
     sleep(SEEN).await;
     for peer in &peers {
         assert_eq!(peer.elsewhere().await.last(), Some(&2));
