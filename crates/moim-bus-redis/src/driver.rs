@@ -8,7 +8,7 @@ use std::{
 
 use futures_util::{StreamExt, stream};
 use moim_bus::Relayed;
-use moim_protocol::{Epoch, NodeId, RoomEvent, RoomId, Timestamp};
+use moim_protocol::{Epoch, RoomEvent, RoomId, Timestamp};
 use tokio::{
     sync::mpsc,
     task::{AbortHandle, JoinSet},
@@ -16,11 +16,11 @@ use tokio::{
 };
 
 use crate::{
-    event::{self, PresenceEvent},
+    burials, counts,
     inner::{Inner, Site},
-    link::{Args, CallError, Link},
-    nodes,
-    presence::{GATHER, KEPT, News, REPEAT},
+    link::{CallError, Link},
+    news, nodes,
+    presence::Buried,
     recovery,
     store_view::Mark,
     topology::Change,
@@ -34,10 +34,6 @@ const MARKS_LOOK: Duration = Duration::from_millis(500);
 const CLUSTER_LOOK: Duration = Duration::from_secs(10);
 /// Between two tries to find the cluster at all.
 const CLUSTER_RETRY: Duration = Duration::from_millis(250);
-/// Rooms told in one go.
-const NEWS_AT_ONCE: usize = 256;
-/// Parts in which all rooms are told again.
-const REPEAT_PARTS: u32 = 60;
 /// Calls under way at the same time in a round over partitions.
 const AT_ONCE: usize = 64;
 /// Dead letters looked at when a mark is read late.
@@ -46,18 +42,20 @@ const DEAD_LOOK: usize = 64;
 /// What the bus does beside its callers; the gateway spawns [`RedisDriver::run`].
 pub struct RedisDriver {
     inner: Arc<Inner>,
+    /// Until it runs.
+    burials: Option<mpsc::Receiver<Buried>>,
 }
 
 impl RedisDriver {
-    pub(crate) fn new(inner: Arc<Inner>) -> Self {
-        Self { inner }
+    pub(crate) fn new(inner: Arc<Inner>, burials: mpsc::Receiver<Buried>) -> Self {
+        Self { inner, burials: Some(burials) }
     }
 
     /// Runs for ever.
     ///
     /// # Cancel safety
     /// Dropping it ends every task of the bus where it is, as a kill would.
-    pub async fn run(self) {
+    pub async fn run(mut self) {
         let inner = self.inner.clone();
         let (mut tasks, mut running) = (JoinSet::new(), Vec::new());
         for link in inner.map.links() {
@@ -67,7 +65,10 @@ impl RedisDriver {
             inner.look_after(partition);
         }
         tasks.spawn(recovery::run(inner.clone()));
-        tasks.spawn(tell_presence(inner.clone()));
+        tasks.spawn(news::repeat(inner.clone()));
+        if let Some(burials) = self.burials.take() {
+            tasks.spawn(burials::run(inner.clone(), burials));
+        }
         tasks.spawn(look_at_waiting(inner.clone()));
         tasks.spawn(look_at_marks(inner.clone()));
         // Full: the cluster is not asked again before they are taken.
@@ -106,6 +107,8 @@ fn start(tasks: &mut JoinSet<()>, inner: &Arc<Inner>, link: Arc<Link>) -> Runnin
         tasks.spawn(link.clone().run()),
         tasks.spawn(site.relay.clone().run(inner.clone())),
         tasks.spawn(beat(inner.clone(), site.clone())),
+        tasks.spawn(news::tell(inner.clone(), site.clone())),
+        tasks.spawn(counts::run(inner.clone(), site.clone())),
         tasks.spawn(lease(inner.clone(), site)),
     ];
     (link, handles)
@@ -129,7 +132,7 @@ async fn beat(inner: Arc<Inner>, site: Arc<Site>) {
         }
         // Who hears nothing cannot say of others that they are dead.
         if nodes::beat(&inner, &site).await {
-            bury(&inner, &site).await;
+            look_for_dead(&inner, &site);
         }
         inner.forget_old(&site);
         let worst = inner.used_sites().iter().map(|site| site.relay.deaf_for()).max().unwrap_or_default();
@@ -143,35 +146,14 @@ async fn beat(inner: Arc<Inner>, site: Arc<Site>) {
     }
 }
 
-/// Members of dead nodes are gone, here and in Redis.
-async fn bury(inner: &Inner, site: &Site) {
-    let (dead, told) = inner.presence.bury(Instant::now(), site.beat.now());
-    if dead.is_empty() {
-        return;
+/// What follows from deaths is done beside the heartbeat, which must not be late. When too much of it waits, who died is looked
+/// at again with the next one.
+fn look_for_dead(inner: &Inner, site: &Site) {
+    let Ok(place) = inner.burials.try_reserve() else { return };
+    let buried = inner.presence.bury(Instant::now(), site.beat.now());
+    if !buried.dead.is_empty() {
+        place.send(buried);
     }
-    tracing::info!(nodes = dead.len(), "nodes are gone; their members have left");
-    let rooms: Vec<_> = told.iter().map(|relayed| relayed.room.clone()).collect();
-    for relayed in told {
-        let (room, event) = (relayed.room.clone(), relayed.event.clone());
-        inner.sink.deliver(relayed).await;
-        inner.presence.was_told(&room, &event);
-        // It may have waited for so long that something newer was told before it.
-        if let Some(now) = inner.presence.newer_than(&room, &event) {
-            inner.deliver_count(&room, now);
-        }
-    }
-    stream::iter(rooms)
-        .for_each_concurrent(AT_ONCE, async |room| {
-            let Some(link) = inner.map.link_of(inner.keys.partition_of(&room)) else { return };
-            let mut command = redis::cmd("HDEL");
-            command.arg(inner.keys.presence(&room));
-            for NodeId(node) in &dead {
-                command.arg(format!("{node:x}"));
-            }
-            // Somebody else does it, or it is not counted anyway.
-            drop(link.command::<i64>(&command).await);
-        })
-        .await;
 }
 
 async fn lease(inner: Arc<Inner>, site: Arc<Site>) {
@@ -185,23 +167,6 @@ async fn lease(inner: Arc<Inner>, site: Arc<Site>) {
     }
 }
 
-async fn tell_presence(inner: Arc<Inner>) {
-    let mut part = 0;
-    let mut repeat = interval(REPEAT / REPEAT_PARTS);
-    repeat.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    loop {
-        tokio::select! {
-            () = inner.news_came.notified() => {}
-            _ = repeat.tick() => {
-                part += 1;
-                inner.presence.repeat(part, u64::from(REPEAT_PARTS));
-            }
-        }
-        inner.tell_news().await;
-        sleep(GATHER).await;
-    }
-}
-
 impl Inner {
     fn forget_old(&self, site: &Site) {
         let kept_micros = self.config.redis.room_idle_seconds.saturating_mul(1_000_000);
@@ -209,30 +174,6 @@ impl Inner {
         let before = (!self.config.has_store).then_some(before);
         for partition in &self.partitions {
             partition.forget_old(Instant::now(), before);
-        }
-    }
-
-    /// Tells every room's news.
-    pub(crate) async fn tell_news(&self) {
-        loop {
-            let news = self.presence.take_news(NEWS_AT_ONCE);
-            if news.is_empty() {
-                return;
-            }
-            let failed = std::sync::atomic::AtomicBool::new(false);
-            stream::iter(news)
-                .for_each_concurrent(AT_ONCE, async |news| {
-                    if let Err(error) = self.tell(&news).await {
-                        tracing::debug!(room = %news.room, %error, "who is here could not be told; trying again");
-                        self.presence.failed(news, matches!(error, CallError::Uncertain(_)));
-                        failed.store(true, std::sync::atomic::Ordering::Relaxed);
-                    }
-                })
-                .await;
-            if failed.into_inner() {
-                // The next repeat, or the next change, tries again.
-                return;
-            }
         }
     }
 
@@ -257,23 +198,6 @@ impl Inner {
                 None => return true,
             }
         }
-    }
-
-    async fn tell(&self, news: &News) -> Result<(), CallError> {
-        let partition = self.keys.partition_of(&news.room);
-        let site = self.site_of(partition).ok_or(CallError::Moved)?;
-        // Near the bound of its memory Redis is spared the notices; the counts are needed.
-        let notices = if site.beat.sheds() { Vec::new() } else { news.notices.clone() };
-        let event = PresenceEvent { node: self.config.node, here: news.here.clone(), notices };
-        let kept = if news.here.count == 0 { String::new() } else { event::encode_here(&news.here) };
-        let keys = [self.keys.presence(&news.room), self.keys.absent(partition)];
-        let args = Args::new()
-            .with(format!("{:x}", self.config.node.0))
-            .with(kept)
-            .with(KEPT.as_millis())
-            .with(self.keys.room_channel(&news.room))
-            .with(event::encode_presence(&event));
-        site.link.call::<String>(&self.scripts.presence, &keys, args).await.map(drop)
     }
 }
 

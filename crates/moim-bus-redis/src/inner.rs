@@ -7,12 +7,12 @@ use std::{
         Arc, Mutex, PoisonError, RwLock, Weak,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
 
-use futures_util::{StreamExt, future, stream};
+use futures_util::future;
 use moim_bus::{BusError, BusHealth, Here, Logs, RelaySink, Relayed, SeedSource, stable_hash};
-use moim_protocol::{Epoch, NodeId, RoomId, Timestamp, Typing};
+use moim_protocol::{Epoch, Notice, RoomId, Timestamp, Typing};
 use moim_telemetry::Registry;
 use tokio::{
     sync::{Notify, mpsc},
@@ -21,7 +21,9 @@ use tokio::{
 };
 
 use crate::{
-    RedisBusConfig, RedisBusError, RedisDriver, Topology, event,
+    RedisBusConfig, RedisBusError, RedisDriver, Topology, burials,
+    counts::Counts,
+    event,
     keys::Keys,
     lane::{Lanes, Taken},
     link::{CallError, Link},
@@ -30,7 +32,7 @@ use crate::{
     metrics::Metrics,
     nodes::{self, Beat},
     partition::{Partition, reply},
-    presence::Presence,
+    presence::{Buried, Presence},
     reads::Seeds,
     relay::Relay,
     script::Scripts,
@@ -40,10 +42,6 @@ use crate::{
 
 /// Between two looks at whether everything is stored, at the end.
 const FLUSH_LOOK: Duration = Duration::from_millis(50);
-/// Rooms whose members are counted anew at the same time.
-const COUNTS_AT_ONCE: usize = 64;
-/// Between two tries to read who is in a room.
-const PRESENCE_RETRY: Duration = Duration::from_millis(500);
 /// Typing signals on their way to Redis. Full: typing is dropped.
 const SIGNALS_MAX: usize = 1024;
 
@@ -52,6 +50,9 @@ pub(crate) struct Site {
     pub(crate) link: Arc<Link>,
     pub(crate) relay: Arc<Relay>,
     pub(crate) beat: Beat,
+    pub(crate) counts: Counts,
+    /// Something is to be told of a room there.
+    pub(crate) news_came: Notify,
 }
 
 /// Shared by all.
@@ -82,7 +83,8 @@ pub(crate) struct Inner {
     pub(crate) attention_came: Notify,
     /// Some slot is not where it was.
     pub(crate) moved: Notify,
-    pub(crate) news_came: Notify,
+    /// Deaths, and what follows from them.
+    pub(crate) burials: mpsc::Sender<Buried>,
     /// Short tasks: one for each room with sends on their way, each signal, each room read. The driver ends them.
     tasks: Mutex<JoinSet<()>>,
     signals: Arc<tokio::sync::Semaphore>,
@@ -106,6 +108,7 @@ impl Inner {
         let partitions = (0..redis.partitions).map(partition).collect();
         // As many as there are partitions: a log is only begun when there is none.
         let (log_sender, logs) = mpsc::channel(redis.partitions as usize * 2);
+        let (burials, dead) = mpsc::channel(burials::WAITING_MAX);
         // Several servers are told apart by their place in the list; sentinels and clusters may be named in any way.
         let servers: Vec<_> = match redis.topology {
             Topology::Several => map.links().iter().map(|link| link.name.clone()).collect(),
@@ -120,14 +123,14 @@ impl Inner {
             partitions,
             lanes: Lanes::default(),
             seeds: Seeds::default(),
-            presence: Presence::new(config.node),
+            presence: Presence::new(config.node, keys.clone()),
             logs: Held::new(log_sender),
             rooms: Mutex::default(),
             lost: Mutex::default(),
             attention: Mutex::default(),
             attention_came: Notify::new(),
             moved: Notify::new(),
-            news_came: Notify::new(),
+            burials,
             signals: Arc::new(tokio::sync::Semaphore::new(SIGNALS_MAX)),
             is_closed: AtomicBool::new(false),
             keys,
@@ -139,7 +142,7 @@ impl Inner {
             tail_bytes,
             config,
         });
-        let driver = RedisDriver::new(inner.clone());
+        let driver = RedisDriver::new(inner.clone(), dead);
         Ok((inner, driver, logs))
     }
 
@@ -182,7 +185,8 @@ impl Inner {
     }
 
     pub(crate) fn add_site(&self, link: Arc<Link>) -> Arc<Site> {
-        let site = Arc::new(Site { relay: Relay::new(link.clone()), link, beat: Beat::default() });
+        let (relay, beat, counts) = (Relay::new(link.clone()), Beat::default(), Counts::default());
+        let site = Arc::new(Site { relay, link, beat, counts, news_came: Notify::new() });
         self.sites.write().unwrap_or_else(PoisonError::into_inner).push(site.clone());
         site
     }
@@ -253,7 +257,7 @@ impl Inner {
         let rooms: Vec<_> = locked(&self.rooms).iter().filter(|room| of_it(room)).cloned().collect();
         self.have_missed(rooms);
         self.presence.repeat_if(of_it);
-        self.news_came.notify_one();
+        self.has_news(partition.id);
         partition.doorbell.notify_one();
     }
 
@@ -261,7 +265,20 @@ impl Inner {
     pub(crate) fn tell_again(&self, link: &Arc<Link>) {
         let partitions: HashSet<_> = self.map.partitions_of(link).into_iter().collect();
         self.presence.repeat_if(|room| partitions.contains(&self.keys.partition_of(room)));
-        self.news_came.notify_one();
+        partitions.iter().take(1).for_each(|partition| self.has_news(*partition));
+    }
+
+    /// Something is to be told of a room in it. Where nobody knows yet on which server it is: the next repeat finds it.
+    fn has_news(&self, partition: u32) {
+        if let Some(site) = self.site_of(partition) {
+            site.news_came.notify_one();
+        }
+    }
+
+    /// So many members are here.
+    pub(crate) fn set_presence(&self, room: &RoomId, here: Here, notice: Option<Notice>) {
+        self.presence.set(room, here, notice);
+        self.has_news(self.keys.partition_of(room));
     }
 
     /// These rooms may have missed events: messages are read on from the cursor, counts anew, beside everything else.
@@ -272,17 +289,11 @@ impl Inner {
                 locked(&self.lost).push(relayed.room);
             }
         }
-        let inner = self.this();
-        self.spawn(async move {
-            let inner = &inner;
-            // All at once they would be the next reason for Redis to be late.
-            stream::iter(rooms)
-                .for_each_concurrent(
-                    COUNTS_AT_ONCE,
-                    |room| async move { inner.refresh_presence(&room).await },
-                )
-                .await;
-        });
+        for room in rooms {
+            if let Some(site) = self.site_of(self.keys.partition_of(&room)) {
+                site.counts.add(room);
+            }
+        }
     }
 
     /// Rooms that could not be told; the relay tries again.
@@ -362,7 +373,7 @@ impl Inner {
             self.give_up(room, is_new);
             return Err(unavailable("redis did not confirm the subscription"));
         }
-        self.refresh_presence(room).await;
+        self.enter_counts(&site, room).await;
         Ok(())
     }
 
@@ -381,53 +392,9 @@ impl Inner {
         }
     }
 
-    /// Reads who is in a room on other nodes, and tells its members. When it cannot, it is tried until it can.
-    async fn refresh_presence(&self, room: &RoomId) {
-        if self.try_presence(room).await {
-            return;
-        }
-        let (inner, room) = (self.this(), room.clone());
-        self.spawn(async move {
-            while locked(&inner.rooms).contains(&room) {
-                sleep(PRESENCE_RETRY).await;
-                if inner.try_presence(&room).await {
-                    return;
-                }
-            }
-        });
-    }
-
-    /// `false`: it is to be tried again.
-    async fn try_presence(&self, room: &RoomId) -> bool {
-        self.presence.loads(room);
-        let all = self.read_presence(room).await.ok();
-        let was_read = all.is_some();
-        let now = self.redis_now(self.keys.partition_of(room));
-        let event = self.presence.loaded(Instant::now(), room, now, all);
-        if !locked(&self.rooms).contains(room) {
-            // Everybody left meanwhile.
-            self.presence.forget(room);
-            return true;
-        }
-        match event {
-            Some(event) => self.deliver_count(room, event),
-            None => was_read,
-        }
-    }
-
-    async fn read_presence(&self, room: &RoomId) -> Result<Vec<(NodeId, Here)>, CallError> {
-        let link = self.map.link_of(self.keys.partition_of(room)).ok_or(CallError::Moved)?;
-        let command = redis::cmd("HGETALL").arg(self.keys.presence(room)).to_owned();
-        let all: Vec<(String, String)> = link.command(&command).await?;
-        let one = |(node, here): (String, String)| {
-            Some((NodeId(u64::from_str_radix(&node, 16).ok()?), event::decode_here(&here)?))
-        };
-        Ok(all.into_iter().filter_map(one).filter(|(node, _)| self.presence.is_alive(*node)).collect())
-    }
-
-    pub(crate) async fn who(&self, room: &RoomId) -> Result<Here, BusError> {
-        let all = self.read_presence(room).await.map_err(|error| BusError::Unavailable(error.to_string()))?;
-        Ok(self.presence.sum(all))
+    /// Whether its events are wanted here.
+    pub(crate) fn is_open_here(&self, room: &RoomId) -> bool {
+        locked(&self.rooms).contains(room)
     }
 
     pub(crate) fn health(&self) -> BusHealth {
@@ -477,8 +444,8 @@ impl Inner {
         while !self.is_flushed() {
             sleep(FLUSH_LOOK).await;
         }
-        self.tell_news().await;
         let sites = self.sites();
+        future::join_all(sites.iter().map(|site| self.tell_news(site))).await;
         future::join_all(sites.iter().map(|site| nodes::leave(self, site))).await;
     }
 }

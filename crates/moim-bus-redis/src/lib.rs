@@ -1,7 +1,9 @@
 //! The bus over Redis: every room's log in Redis streams, relayed over pub/sub, drained by lease holders.
 //! Not here: the promise of a bus (`moim-bus`), the store (`moim-store`), the loop that drains a log (`moim-gateway`).
 
+mod burials;
 mod config;
+mod counts;
 mod deliver;
 mod driver;
 mod event;
@@ -13,6 +15,7 @@ mod link;
 mod lock;
 mod log;
 mod metrics;
+mod news;
 mod nodes;
 mod partition;
 mod presence;
@@ -135,8 +138,7 @@ impl Bus for RedisBus {
     }
 
     fn presence(&self, room: &RoomId, here: Here, notice: Option<Notice>) {
-        self.inner.presence.set(room, here, notice);
-        self.inner.news_came.notify_one();
+        self.inner.set_presence(room, here, notice);
     }
 
     fn subscribe<'a>(&'a self, room: &'a RoomId) -> BoxFuture<'a, Result<(), BusError>> {
