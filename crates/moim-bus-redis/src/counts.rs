@@ -33,6 +33,9 @@ const ENTERED_AT_ONCE: usize = 32;
 /// Between two tries: the first, and the longest.
 const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(4));
 
+/// And how much later at most.
+const SPREAD_MS: u64 = 500;
+
 /// The rooms of one Redis whose counts are to be read. As many as are subscribed here.
 pub(crate) struct Counts {
     /// A std mutex: never held across an await.
@@ -101,7 +104,7 @@ pub(crate) async fn run(inner: Arc<Inner>, site: Arc<Site>) {
         locked(&site.counts.rooms).extend(again);
         pause = if is_late.into_inner() { (pause * 2).min(RETRY.1) } else { RETRY.0 };
         // Not all nodes at the same moment.
-        sleep(pause / 2 + pause.mul_f64((inner.random() % 1024) as f64 / 2048.0)).await;
+        sleep(pause + Duration::from_millis(inner.random() % SPREAD_MS)).await;
     }
 }
 
