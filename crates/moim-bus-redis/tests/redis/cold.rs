@@ -60,7 +60,7 @@ async fn who_waits_for_pages_keeps_nobody_from_sending() {
     let peer = Peer::start(&rows, nth_config(&[proxy.url()], Topology::Single, &prefix, 0)).await;
     let warm = rooms("warm", 20);
     talk_in_all(&peer, &warm).await;
-    proxy.stick_at(OF_A_PAGE);
+    proxy.stick_at(Some(OF_A_PAGE));
     let mut readers = JoinSet::new();
     for nth in 0..READERS {
         let (bus, room) = (peer.bus.clone(), warm[nth % warm.len()].clone());

@@ -2,11 +2,13 @@
 //! Not here: the cases of the suite (`moim-bus`), faults under load with real gateways (the drill).
 
 mod acl;
+mod buried;
 mod cold;
 mod deaf;
 mod emptied;
 mod failover;
 mod late;
+mod late_redis;
 mod moved_slot;
 mod nodes;
 mod own;

@@ -6,8 +6,9 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use tokio::{
@@ -15,7 +16,11 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
     task::JoinSet,
+    time::sleep,
 };
+
+/// Bytes carried at a time.
+const CHUNK: usize = 64 * 1024;
 
 /// What becomes of a connection when the server behind it ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,12 +38,18 @@ struct State {
     links: Mutex<Vec<Arc<Link>>>,
     /// A connection over which this is said is stuck from then on.
     sticks_at: Mutex<Option<&'static [u8]>>,
+    /// How often it was said.
+    said: AtomicUsize,
+    /// Milliseconds that everything takes longer.
+    late_ms: AtomicU64,
 }
 
 impl State {
     fn sticks(&self, asked: &[u8]) -> bool {
-        let word = *self.sticks_at.lock().expect("the lock");
-        word.is_some_and(|word| asked.windows(word.len()).any(|said| said == word))
+        let Some(word) = *self.sticks_at.lock().expect("the lock") else { return false };
+        let count = asked.windows(word.len()).filter(|said| *said == word).count();
+        self.said.fetch_add(count, Ordering::AcqRel);
+        count > 0
     }
 }
 
@@ -64,7 +75,8 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("its address");
         let server = watch::channel((server, false)).0;
-        let state = State { at_end, server, links: Mutex::default(), sticks_at: Mutex::default() };
+        let (links, sticks_at, said) = (Mutex::default(), Mutex::default(), AtomicUsize::default());
+        let state = State { at_end, server, links, sticks_at, said, late_ms: AtomicU64::default() };
         let (state, mut tasks) = (Arc::new(state), JoinSet::new());
         tasks.spawn(accept(listener, state.clone()));
         Self { address, state, _tasks: tasks }
@@ -79,9 +91,24 @@ impl Proxy {
         self.state.server.send_modify(|(_, is_held)| *is_held = true);
     }
 
-    /// Connections over which this is said are stuck from then on, the others are not.
-    pub(crate) fn stick_at(&self, word: &'static [u8]) {
-        *self.state.sticks_at.lock().expect("the lock") = Some(word);
+    /// Connections over which this is said are stuck from then on, the others are not. `None`: those that come are not, either.
+    pub(crate) fn stick_at(&self, word: Option<&'static [u8]>) {
+        *self.state.sticks_at.lock().expect("the lock") = word;
+    }
+
+    /// How often it was said.
+    pub(crate) fn said(&self) -> usize {
+        self.state.said.load(Ordering::Acquire)
+    }
+
+    /// Everything takes so much longer, each way, 64 KiB at a time.
+    pub(crate) fn delay(&self, late_ms: u64) {
+        self.state.late_ms.store(late_ms, Ordering::Release);
+    }
+
+    /// How many connections there were, ever.
+    pub(crate) fn connections(&self) -> usize {
+        self.links().len()
     }
 
     pub(crate) fn release(&self) {
@@ -172,6 +199,16 @@ async fn introduce(server: &mut TcpStream, unanswered: &[u8]) -> Option<()> {
     server.write_all(unanswered).await.ok()
 }
 
+/// Whatever else is said over a connection that is stuck.
+async fn swallow(client: &mut TcpStream, state: &State) -> Ended {
+    let mut asked = Vec::with_capacity(CHUNK);
+    while client.read_buf(&mut asked).await.is_ok_and(|count| count > 0) {
+        state.sticks(&asked);
+        asked.clear();
+    }
+    Ended::Client
+}
+
 async fn carry(
     client: &mut TcpStream,
     server: &mut TcpStream,
@@ -179,7 +216,7 @@ async fn carry(
     link: &Link,
     unanswered: &mut Vec<u8>,
 ) -> Ended {
-    let (mut asked, mut said) = (Vec::new(), Vec::new());
+    let (mut asked, mut said) = (Vec::with_capacity(CHUNK), Vec::with_capacity(CHUNK));
     let mut servers = state.server.subscribe();
     loop {
         asked.clear();
@@ -191,7 +228,7 @@ async fn carry(
                         link.listens.store(true, Ordering::Release);
                     }
                     if state.sticks(&asked) {
-                        std::future::pending::<()>().await;
+                        return swallow(client, state).await;
                     }
                     unanswered.extend_from_slice(&asked);
                 }
@@ -204,6 +241,10 @@ async fn carry(
         }
         if servers.wait_for(|(_, is_held)| !is_held).await.is_err() {
             return Ended::Client;
+        }
+        let late_ms = state.late_ms.load(Ordering::Acquire);
+        if late_ms > 0 {
+            sleep(Duration::from_millis(late_ms)).await;
         }
         if !said.is_empty() && !link.is_deaf.load(Ordering::Acquire) && client.write_all(&said).await.is_err()
         {
