@@ -29,7 +29,7 @@ impl Line {
     pub(crate) fn begin(&self) -> MultiplexedConnection {
         let now = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX - 1) + 1;
         // The first is the one that counts.
-        drop(self.unanswered.compare_exchange(NONE, now, Ordering::AcqRel, Ordering::Relaxed));
+        self.unanswered.compare_exchange(NONE, now, Ordering::AcqRel, Ordering::Relaxed).ok();
         self.connection.clone()
     }
 

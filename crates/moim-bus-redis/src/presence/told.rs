@@ -96,7 +96,11 @@ mod tests {
     use moim_protocol::{NodeId, RoomEvent, RoomId, Timestamp};
 
     use super::*;
-    use crate::{event::PresenceEvent, presence::Presence};
+    use crate::{
+        event::PresenceEvent,
+        keys::Keys,
+        presence::{Buried, Presence},
+    };
 
     const OWN: NodeId = NodeId(1);
     const OTHER: NodeId = NodeId(2);
