@@ -13,16 +13,31 @@ use tokio::sync::mpsc;
 use crate::{inner::Inner, lock::locked, presence::Buried};
 
 /// Deaths that wait. Full: who is dead is looked at later.
-pub(crate) const WAITING_MAX: usize = 4;
+const WAITING_MAX: usize = 4;
 /// Rooms being cleared at the same time.
 const CLEARED_AT_ONCE: usize = 16;
+
+/// What is to be done.
+pub(crate) struct Burials {
+    pub(crate) sender: mpsc::Sender<Buried>,
+    /// Only [`run`] reads it.
+    waiting: tokio::sync::Mutex<mpsc::Receiver<Buried>>,
+}
+
+impl Default for Burials {
+    fn default() -> Self {
+        let (sender, waiting) = mpsc::channel(WAITING_MAX);
+        Self { sender, waiting: tokio::sync::Mutex::new(waiting) }
+    }
+}
 
 /// Buries, one after the other, until the bus stops.
 ///
 /// # Cancel safety
 /// Dropping it leaves the dead in Redis, where they are not counted.
-pub(crate) async fn run(inner: Arc<Inner>, mut burials: mpsc::Receiver<Buried>) {
-    while let Some(buried) = burials.recv().await {
+pub(crate) async fn run(inner: Arc<Inner>) {
+    let mut waiting = inner.burials.waiting.lock().await;
+    while let Some(buried) = waiting.recv().await {
         bury(&inner, buried).await;
     }
 }

@@ -72,6 +72,8 @@ enum Read {
 /// Dropping it leaves rooms as they were last heard of.
 pub(crate) async fn run(inner: Arc<Inner>, site: Arc<Site>) {
     let mut pause = RETRY.0;
+    // If it begins again, what it had in hand is not known.
+    locked(&site.counts.rooms).extend(inner.rooms_of(&site.link));
     loop {
         let rooms = std::mem::take(&mut *locked(&site.counts.rooms));
         if rooms.is_empty() {

@@ -116,7 +116,8 @@ fn of_room(inner: &Inner, room: &RoomId, payload: &[u8], untold: &mut Untold) {
                 event::split_counted(rest).into_iter().filter_map(|event| event::decode(room, event))
             {
                 // Kept before it is shown. Of a generation that this node is not in, it is neither.
-                if inner.partition_of(room).keep(&message.epoch, &message, &inner.keys) {
+                let generation = event::generation_of(&message.epoch);
+                if inner.partition_of(room).keep(&generation, &message, &inner.keys) {
                     deliver(RoomEvent::Message(message));
                 }
             }

@@ -2,11 +2,12 @@
 //! Not here: what each of them does.
 
 use std::{
+    panic::AssertUnwindSafe,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use futures_util::{StreamExt, stream};
+use futures_util::{FutureExt, StreamExt, stream};
 use moim_bus::Relayed;
 use moim_protocol::{Epoch, RoomEvent, RoomId, Timestamp};
 use tokio::{
@@ -20,7 +21,6 @@ use crate::{
     inner::{Inner, Site},
     link::{CallError, Link},
     news, nodes,
-    presence::Buried,
     recovery,
     store_view::Mark,
     topology::Change,
@@ -34,6 +34,8 @@ const MARKS_LOOK: Duration = Duration::from_millis(500);
 const CLUSTER_LOOK: Duration = Duration::from_secs(10);
 /// Between two tries to find the cluster at all.
 const CLUSTER_RETRY: Duration = Duration::from_millis(250);
+/// Before a task that panicked begins again.
+const BEGIN_AGAIN: Duration = Duration::from_millis(200);
 /// Calls under way at the same time in a round over partitions.
 const AT_ONCE: usize = 64;
 /// Dead letters looked at when a mark is read late.
@@ -42,39 +44,42 @@ const DEAD_LOOK: usize = 64;
 /// What the bus does beside its callers; the gateway spawns [`RedisDriver::run`].
 pub struct RedisDriver {
     inner: Arc<Inner>,
-    /// Until it runs.
-    burials: Option<mpsc::Receiver<Buried>>,
 }
 
 impl RedisDriver {
-    pub(crate) fn new(inner: Arc<Inner>, burials: mpsc::Receiver<Buried>) -> Self {
-        Self { inner, burials: Some(burials) }
+    pub(crate) fn new(inner: Arc<Inner>) -> Self {
+        Self { inner }
     }
 
     /// Runs for ever.
     ///
     /// # Cancel safety
     /// Dropping it ends every task of the bus where it is, as a kill would.
-    pub async fn run(mut self) {
+    pub async fn run(self) {
         let inner = self.inner.clone();
         let (mut tasks, mut running) = (JoinSet::new(), Vec::new());
         for link in inner.map.links() {
             running.push(start(&mut tasks, &inner, link));
         }
-        for partition in &inner.partitions {
-            inner.look_after(partition);
-        }
-        tasks.spawn(recovery::run(inner.clone()));
-        tasks.spawn(news::repeat(inner.clone()));
-        if let Some(burials) = self.burials.take() {
-            tasks.spawn(burials::run(inner.clone(), burials));
-        }
-        tasks.spawn(look_at_waiting(inner.clone()));
-        tasks.spawn(look_at_marks(inner.clone()));
+        let node = inner.clone();
+        tasks.spawn(again("recovery", move || {
+            // What it had in hand when it ended is not known: nothing is open that is not looked after.
+            node.partitions.iter().for_each(|partition| node.look_after(partition));
+            recovery::run(node.clone())
+        }));
+        let node = inner.clone();
+        tasks.spawn(again("presence", move || news::repeat(node.clone())));
+        let node = inner.clone();
+        tasks.spawn(again("burials", move || burials::run(node.clone())));
+        let node = inner.clone();
+        tasks.spawn(again("waiting", move || look_at_waiting(node.clone())));
+        let node = inner.clone();
+        tasks.spawn(again("marks", move || look_at_marks(node.clone())));
         // Full: the cluster is not asked again before they are taken.
         let (found, mut changes) = mpsc::channel(1);
         if inner.map.is_cluster() {
-            tasks.spawn(follow_cluster(inner.clone(), found));
+            let node = inner.clone();
+            tasks.spawn(again("cluster", move || follow_cluster(node.clone(), found.clone())));
         }
         loop {
             tokio::select! {
@@ -82,11 +87,7 @@ impl RedisDriver {
                     running.extend(made.into_iter().map(|link| start(&mut tasks, &inner, link)));
                     gone.iter().for_each(|link| end(&mut running, &inner, link));
                 }
-                Some(ended) = tasks.join_next() => {
-                    if ended.is_err_and(|error| error.is_panic()) {
-                        tracing::error!("a task of the bus panicked");
-                    }
-                }
+                Some(_) = tasks.join_next() => {}
             }
         }
     }
@@ -104,14 +105,25 @@ type Running = (Arc<Link>, Vec<AbortHandle>);
 fn start(tasks: &mut JoinSet<()>, inner: &Arc<Inner>, link: Arc<Link>) -> Running {
     let site = inner.add_site(link.clone());
     let handles = vec![
-        tasks.spawn(link.clone().run()),
-        tasks.spawn(site.relay.clone().run(inner.clone())),
-        tasks.spawn(beat(inner.clone(), site.clone())),
-        tasks.spawn(news::tell(inner.clone(), site.clone())),
-        tasks.spawn(counts::run(inner.clone(), site.clone())),
-        tasks.spawn(lease(inner.clone(), site)),
+        of_site(tasks, "link", inner, &site, |_, site| site.link.clone().run()),
+        of_site(tasks, "relay", inner, &site, |inner, site| site.relay.clone().run(inner)),
+        of_site(tasks, "heartbeat", inner, &site, beat),
+        of_site(tasks, "leases", inner, &site, lease),
+        of_site(tasks, "news", inner, &site, news::tell),
+        of_site(tasks, "counts", inner, &site, counts::run),
     ];
     (link, handles)
+}
+
+fn of_site<T: Future<Output = ()> + Send + 'static>(
+    tasks: &mut JoinSet<()>,
+    task: &'static str,
+    inner: &Arc<Inner>,
+    site: &Arc<Site>,
+    begin: impl Fn(Arc<Inner>, Arc<Site>) -> T + Send + Sync + 'static,
+) -> AbortHandle {
+    let (inner, site) = (inner.clone(), site.clone());
+    tasks.spawn(again(task, move || begin(inner.clone(), site.clone())))
 }
 
 fn end(running: &mut Vec<Running>, inner: &Inner, link: &Arc<Link>) {
@@ -119,6 +131,16 @@ fn end(running: &mut Vec<Running>, inner: &Inner, link: &Arc<Link>) {
     inner.remove_site(link);
     for (_, tasks) in running.extract_if(.., |(there, _)| Arc::ptr_eq(there, link)) {
         tasks.iter().for_each(AbortHandle::abort);
+    }
+}
+
+/// Begins a task again when it panics. A node without one of them would look ready and be none: a fault that one event brought
+/// about is over with it, and one that stays shows in what the task is for (nothing opens, no heartbeat, a deaf socket), which
+/// makes the node unready.
+async fn again<T: Future<Output = ()>>(task: &'static str, begin: impl Fn() -> T) {
+    while AssertUnwindSafe(async { begin().await }).catch_unwind().await.is_err() {
+        tracing::error!(task, "a task of the bus panicked; it begins again");
+        sleep(BEGIN_AGAIN).await;
     }
 }
 
@@ -149,7 +171,7 @@ async fn beat(inner: Arc<Inner>, site: Arc<Site>) {
 /// What follows from deaths is done beside the heartbeat, which must not be late. When too much of it waits, who died is looked
 /// at again with the next one.
 fn look_for_dead(inner: &Inner, site: &Site) {
-    let Ok(place) = inner.burials.try_reserve() else { return };
+    let Ok(place) = inner.burials.sender.try_reserve() else { return };
     let buried = inner.presence.bury(Instant::now(), site.beat.now());
     if !buried.dead.is_empty() {
         place.send(buried);
@@ -262,5 +284,22 @@ async fn follow_cluster(inner: Arc<Inner>, found: mpsc::Sender<Change>) {
             Err(_) => tracing::warn!("the cluster does not answer; trying again"),
         }
         sleep(CLUSTER_RETRY).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_that_panics_begins_again() {
+        let begun = AtomicU32::new(0);
+        let task = || async {
+            assert!(begun.fetch_add(1, Ordering::Relaxed) >= 2, "it panics twice");
+        };
+        again("test", task).await;
+        assert_eq!(begun.load(Ordering::Relaxed), 3);
     }
 }

@@ -21,7 +21,8 @@ use tokio::{
 };
 
 use crate::{
-    RedisBusConfig, RedisBusError, RedisDriver, Topology, burials,
+    RedisBusConfig, RedisBusError, RedisDriver, Topology,
+    burials::Burials,
     counts::Counts,
     event,
     keys::Keys,
@@ -32,7 +33,7 @@ use crate::{
     metrics::Metrics,
     nodes::{self, Beat},
     partition::{Partition, reply},
-    presence::{Buried, Presence},
+    presence::Presence,
     reads::Seeds,
     relay::Relay,
     script::Scripts,
@@ -84,7 +85,7 @@ pub(crate) struct Inner {
     /// Some slot is not where it was.
     pub(crate) moved: Notify,
     /// Deaths, and what follows from them.
-    pub(crate) burials: mpsc::Sender<Buried>,
+    pub(crate) burials: Burials,
     /// Short tasks: one for each room with sends on their way, each signal, each room read. The driver ends them.
     tasks: Mutex<JoinSet<()>>,
     signals: Arc<tokio::sync::Semaphore>,
@@ -108,7 +109,6 @@ impl Inner {
         let partitions = (0..redis.partitions).map(partition).collect();
         // As many as there are partitions: a log is only begun when there is none.
         let (log_sender, logs) = mpsc::channel(redis.partitions as usize * 2);
-        let (burials, dead) = mpsc::channel(burials::WAITING_MAX);
         // Several servers are told apart by their place in the list; sentinels and clusters may be named in any way.
         let servers: Vec<_> = match redis.topology {
             Topology::Several => map.links().iter().map(|link| link.name.clone()).collect(),
@@ -130,7 +130,7 @@ impl Inner {
             attention: Mutex::default(),
             attention_came: Notify::new(),
             moved: Notify::new(),
-            burials,
+            burials: Burials::default(),
             signals: Arc::new(tokio::sync::Semaphore::new(SIGNALS_MAX)),
             is_closed: AtomicBool::new(false),
             keys,
@@ -142,7 +142,7 @@ impl Inner {
             tail_bytes,
             config,
         });
-        let driver = RedisDriver::new(inner.clone(), dead);
+        let driver = RedisDriver::new(inner.clone());
         Ok((inner, driver, logs))
     }
 

@@ -299,8 +299,9 @@ fn settle(
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let now = Instant::now();
     match words[..] {
-        ["n", seq, prev, time] => {
-            let Some(row) = row(&taken, seq, prev, time, epoch.clone(), taken.draft.id.clone()) else {
+        ["n", seq, prev, time, of] => {
+            let row = row(&taken, seq, prev, time, Epoch::trusted(of), taken.draft.id.clone());
+            let Some(row) = row else {
                 return Err(Box::new((taken, Next::Later)));
             };
             if !partition.keep(epoch, &row, &inner.keys) {

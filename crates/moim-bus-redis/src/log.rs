@@ -5,7 +5,7 @@ use std::{
     collections::{HashMap, HashSet, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -107,6 +107,8 @@ pub(crate) struct PartitionLog {
     id: u32,
     ended: AtomicBool,
     is_away: AtomicBool,
+    /// An entry that could not be read, told once.
+    unreadable: AtomicU64,
     /// What was read and is not committed, with its places.
     read: Mutex<Read>,
 }
@@ -124,6 +126,7 @@ impl PartitionLog {
             id,
             ended: AtomicBool::new(false),
             is_away: AtomicBool::new(false),
+            unreadable: AtomicU64::new(0),
             read: Mutex::default(),
         }
     }
@@ -161,7 +164,8 @@ impl PartitionLog {
             sleep(RETRY).await;
             return None;
         }
-        let rows: VecDeque<_> = words[1..].chunks(3).filter_map(|entry| self.entry(entry)).collect();
+        // Up to the first that cannot be read: a commit trims all that is before the last row it is about.
+        let rows: VecDeque<_> = words[1..].chunks(3).map_while(|entry| self.entry(entry)).collect();
         let mut bytes = 0;
         let fits = |row: &Arc<Message>| {
             let first = bytes == 0;
@@ -183,8 +187,13 @@ impl PartitionLog {
         let id = std::str::from_utf8(id).ok()?.split_once('-')?.0.parse().ok()?;
         let room = self.inner.keys.room_of_head(std::str::from_utf8(head).ok()?)?;
         let row = event::decode(&room, event);
-        if row.is_none() {
-            tracing::error!(partition = self.id, id, "an entry of the log cannot be read; it stays there");
+        if row.is_none() && self.unreadable.swap(id, Ordering::AcqRel) != id {
+            tracing::error!(
+                partition = self.id,
+                id,
+                "an entry of the log cannot be read: a newer node's? It stays there, and nothing after it is stored, until a \
+                 node that can read it drains the log"
+            );
         }
         Some((id, row?))
     }

@@ -47,6 +47,8 @@ pub(crate) struct Beat {
     ahead: AtomicI64,
     memory_percent: AtomicU64,
     state: Mutex<State>,
+    /// Whether this node has said that it goes. Held over each call, so that no heartbeat comes after the last word.
+    has_left: tokio::sync::Mutex<bool>,
 }
 
 #[derive(Default)]
@@ -131,9 +133,14 @@ pub(crate) async fn beat(inner: &Inner, site: &Site) -> bool {
         .with(name(inner.config.node, inner.config.drains))
         .with(LEASE.as_millis())
         .with(&inner.config_hash);
+    let has_left = site.beat.has_left.lock().await;
+    if *has_left {
+        return false;
+    }
     let asked = Instant::now();
     let answered: Result<Vec<String>, CallError> =
         site.link.call(&inner.scripts.heartbeat, &keys, args).await;
+    drop(has_left);
     match answered {
         Ok(words) => {
             take_note(inner, site, asked, &words);
@@ -160,6 +167,8 @@ pub(crate) async fn leave(inner: &Inner, site: &Site) {
         .await;
     let keys = [inner.keys.nodes(place), inner.keys.absent(place), inner.keys.config(place)];
     let args = Args::new().with(name(inner.config.node, inner.config.drains)).with(0).with("");
+    let mut has_left = site.beat.has_left.lock().await;
+    *has_left = true;
     let left: Result<Vec<String>, _> = site.link.call(&inner.scripts.heartbeat, &keys, args).await;
     if let Err(error) = left {
         tracing::debug!(redis = %site.link.name, %error, "the leave was not told; the lease ends by itself");

@@ -12,10 +12,11 @@ use std::{
 };
 
 use moim_bus::{BusError, Receipt};
-use moim_protocol::{AckLevel, Epoch, Message, RoomId, Seq, Timestamp};
+use moim_protocol::{AckLevel, Epoch, Message, Position, RoomId, Seq, Timestamp};
 use tokio::sync::{Notify, oneshot, watch};
 
 use crate::{
+    event,
     keys::Keys,
     lock::locked,
     store_view::{Mark, StoreView},
@@ -227,7 +228,8 @@ impl Partition {
         if state.phase != Phase::Open(epoch.clone()) {
             return false;
         }
-        let log_id = if row.epoch == *epoch { row.time.micros } else { state.open_top };
+        let is_of_it = event::generation_of(&row.epoch) == *epoch;
+        let log_id = if is_of_it { row.time.micros } else { state.open_top };
         if log_id > state.mark {
             state.tail.add(Instant::now(), log_id, row, || keys.answer_of(row));
         }
@@ -333,6 +335,11 @@ impl Partition {
     /// Nobody on this node is in the room.
     pub(crate) fn forget_room(&self, room: &RoomId) {
         self.lock().tail.forget_room(room);
+    }
+
+    /// A room that is open here was read, and its numbers were at that place.
+    pub(crate) fn saw_head(&self, room: &RoomId, head: &Position, time: Timestamp) {
+        self.lock().tail.saw(room, head.seq, &head.epoch, time);
     }
 
     pub(crate) fn highest_of(&self, room: &RoomId) -> Option<Seq> {

@@ -59,7 +59,7 @@ impl Nodes {
     fn loaded(&mut self, all: Option<HashMap<NodeId, Here>>) {
         if let Some(mut all) = all {
             for node in &self.heard {
-                match self.nodes.remove(node) {
+                match self.nodes.get(node).cloned() {
                     Some(here) => all.insert(*node, here),
                     None => all.remove(node),
                 };
@@ -201,7 +201,11 @@ impl Presence {
         let mut state = self.lock();
         state.rooms.get_mut(room)?.loaded(all.map(|all| all.into_iter().collect()));
         state.compare(now, room);
-        was_read.then(|| RoomEvent::Presence { notice: None, elsewhere: state.elsewhere(room, self.node), time })
+        was_read.then(|| RoomEvent::Presence {
+            notice: None,
+            elsewhere: state.elsewhere(room, self.node),
+            time,
+        })
     }
 
     /// The room is not subscribed any more.
@@ -370,7 +374,8 @@ mod tests {
         let time = Timestamp::default();
         presence.loads(&room());
         presence.loaded(Instant::now(), &room(), time, Some(vec![(OWN, here(5)), (OTHER, here(3))]));
-        let heard = |node, count| elsewhere(&presence.heard(Instant::now(), &room(), time, told(node, count)));
+        let heard =
+            |node, count| elsewhere(&presence.heard(Instant::now(), &room(), time, told(node, count)));
         assert_eq!(heard(OTHER, 3), [0; 0], "nothing new");
         assert_eq!(heard(OTHER, 4), [4]);
         assert_eq!(heard(NodeId(3), 10), [14]);
@@ -405,7 +410,9 @@ mod tests {
         let presence = Presence::new(OWN, Keys::new("moim", 1));
         let time = Timestamp::default();
         let heard = |node, count| presence.heard(Instant::now(), &room(), time, told(node, count));
-        let loaded = |all| presence.loaded(Instant::now(), &room(), time, all).map_or(vec![], |event| elsewhere(&[event]));
+        let loaded = |all| {
+            presence.loaded(Instant::now(), &room(), time, all).map_or(vec![], |event| elsewhere(&[event]))
+        };
         heard(OTHER, 9);
         presence.loads(&room());
         presence.loads(&room());

@@ -147,6 +147,8 @@ impl Inner {
         if !kept || !partition.is_in(epoch) {
             return Answer::Stale;
         }
+        let newest = rows.iter().map(|row| row.time).max().unwrap_or_default();
+        partition.saw_head(room, &head, newest);
         let chain =
             rows.windows(2).rposition(|pair| pair[1].prev != Some(pair[0].seq)).map_or(0, |at| at + 1);
         rows.drain(..chain);
@@ -268,7 +270,7 @@ impl Inner {
         epoch: &Epoch,
         seed: Option<Seed>,
     ) -> (Vec<String>, Args) {
-        let start = self.start(partition, room, asked, epoch, seed.as_ref());
+        let start = start(partition, room, epoch, seed.as_ref());
         let Seed { newest, answers } = seed.unwrap_or_default();
         let age_max = SEED_AGE_MAX.min(Duration::from_secs(self.config.redis.room_idle_seconds) / 2);
         let rows = &newest[newest.len().saturating_sub(self.config.redis.ring_rows as usize)..];
@@ -277,8 +279,8 @@ impl Inner {
             .with(epoch)
             .with(asked)
             .with(age_max.as_micros())
-            .with(start.head.seq)
-            .with(&start.head.epoch)
+            .with(start.seq)
+            .with(start.epoch.as_ref().map_or("", Epoch::as_str))
             .with(event::seq_text(start.last))
             .with(start.time.micros)
             .with(self.idle_ms())
@@ -300,41 +302,39 @@ impl Inner {
         }
         (keys, args)
     }
-
-    /// Where a room's numbers go on.
-    fn start(
-        &self,
-        partition: &Partition,
-        room: &RoomId,
-        asked: &str,
-        epoch: &Epoch,
-        seed: Option<&Seed>,
-    ) -> Start {
-        let of = |seq, last, time| Start {
-            head: Position { epoch: epoch.clone(), seq: Seq(seq) },
-            last,
-            time: Timestamp { micros: time },
-        };
-        match seed.map(|seed| seed.newest.last()) {
-            Some(Some(newest)) => {
-                Start { head: newest.position(), last: Some(newest.seq), time: newest.time }
-            }
-            Some(None) if partition.is_first() => of(0, Some(Seq::ZERO), 0),
-            // Rows of it may have been lost with an earlier generation.
-            Some(None) => of(JUMP, Some(Seq::ZERO), 0),
-            None => {
-                let now: u64 = asked.parse().unwrap_or_default();
-                let highest = partition.highest_of(room).map_or(0, |highest| highest.0 + JUMP);
-                of(highest.max((now / 1000) << 10), None, 0)
-            }
-        }
-    }
 }
 
+/// Where a room's numbers go on.
 struct Start {
-    head: Position,
+    seq: Seq,
+    /// `None`: by the clock of Redis, above that number (`lua/seed.lua`).
+    epoch: Option<Epoch>,
     last: Option<Seq>,
     time: Timestamp,
+}
+
+fn start(partition: &Partition, room: &RoomId, epoch: &Epoch, seed: Option<&Seed>) -> Start {
+    let empty = |seq| Start {
+        seq: Seq(seq),
+        epoch: Some(epoch.clone()),
+        last: Some(Seq::ZERO),
+        time: Timestamp::default(),
+    };
+    match seed.map(|seed| seed.newest.last()) {
+        Some(Some(newest)) => Start {
+            seq: newest.seq,
+            epoch: Some(newest.epoch.clone()),
+            last: Some(newest.seq),
+            time: newest.time,
+        },
+        Some(None) if partition.is_first() => empty(0),
+        // Rows of it may have been lost with an earlier generation.
+        Some(None) => empty(JUMP),
+        None => {
+            let above = partition.highest_of(room).unwrap_or_default();
+            Start { seq: above, epoch: None, last: None, time: Timestamp::default() }
+        }
+    }
 }
 
 enum Answer {

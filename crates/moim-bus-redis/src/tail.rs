@@ -98,10 +98,15 @@ impl Tail {
         };
         self.recent.push_back((now, recent));
         self.forget_recent(now);
-        if let Some(highest) = self.highest.get_mut(&row.room)
-            && highest.as_ref().is_none_or(|(seq, ..)| row.seq > *seq)
+        self.saw(&row.room, row.seq, &row.epoch, row.time);
+    }
+
+    /// A number that is used in a room. A node that joined when all was stored keeps no row of it, and its members have seen it.
+    pub(crate) fn saw(&mut self, room: &RoomId, seq: Seq, epoch: &Epoch, time: Timestamp) {
+        if let Some(highest) = self.highest.get_mut(room)
+            && highest.as_ref().map_or(Seq::ZERO, |(seq, ..)| *seq) < seq
         {
-            *highest = Some((row.seq, row.epoch.clone(), row.time));
+            *highest = Some((seq, epoch.clone(), time));
         }
     }
 

@@ -11,6 +11,7 @@ if #redis.call('XRANGE', KEYS[3], id, id) > 0 then return { 'known' } end
 lid = math.max(lid + 1, now_micros())
 redis.call('XADD', KEYS[4], number(lid) .. '-0', 'r', KEYS[2], 'm', ARGV[9])
 redis.call('HSET', KEYS[1], 'lid', number(lid))
+start_above(KEYS[1], lid, tonumber(ARGV[3]) + JUMP)
 redis.call('SET', KEYS[5], number(lid) .. ' ' .. ARGV[3] .. ' ' .. ARGV[4] .. ' ' .. ARGV[5] .. ' ' .. ARGV[6] .. ' ' .. ARGV[8], 'PX', ARGV[7])
 redis.call('PUBLISH', ARGV[2], 'L' .. #ARGV[9] .. '\n' .. ARGV[9])
 redis.call('PUBLISH', ARGV[10], 'D')

@@ -26,6 +26,7 @@ for i = 5, #KEYS do
       'version', number(now_micros()))
     if ARGV[2] == '1' then redis.call('XADD', KEYS[4], number(lid) .. '-0', 'r', KEYS[2], 'm', event) end
     redis.call('HSET', KEYS[1], 'lid', number(lid))
+    start_above(KEYS[1], lid, head.seq + JUMP)
     redis.call('SET', KEYS[i], number(lid) .. ' ' .. seq .. ' ' .. epoch .. ' ' .. time .. ' ' .. hash .. ' ' .. prev .. ' ' .. id, 'PX', kept)
     redis.call('PERSIST', KEYS[2])
     redis.call('PERSIST', KEYS[3])

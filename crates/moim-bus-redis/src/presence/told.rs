@@ -147,7 +147,9 @@ mod tests {
             let due = self.presence.untold(self.at(seconds), |_| Timestamp::default());
             let one = |Relayed { room, event }| {
                 self.presence.was_told(&room, &event);
-                let RoomEvent::Presence { notice: Some(notice), elsewhere, .. } = event else { panic!("{event:?}") };
+                let RoomEvent::Presence { notice: Some(notice), elsewhere, .. } = event else {
+                    panic!("{event:?}")
+                };
                 (notice, elsewhere)
             };
             due.into_iter().map(one).collect()

@@ -9,6 +9,8 @@ mod emptied;
 mod failover;
 mod late;
 mod late_redis;
+mod log;
+mod many_cold;
 mod moved_slot;
 mod nodes;
 mod own;
