@@ -138,8 +138,13 @@ impl Inner {
             return Read::Done;
         }
         match event {
-            Some(event) if self.deliver_count(room, event) => Read::Done,
-            Some(_) => Read::Untold,
+            Some(event) => {
+                if self.deliver_count(room, event) {
+                    Read::Done
+                } else {
+                    Read::Untold
+                }
+            }
             None if was_read => Read::Done,
             None => Read::Unanswered,
         }

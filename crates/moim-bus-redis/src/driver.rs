@@ -20,8 +20,7 @@ use crate::{
     burials, counts,
     inner::{Inner, Site},
     link::{CallError, Link},
-    news, nodes,
-    recovery,
+    news, nodes, recovery,
     store_view::Mark,
     topology::Change,
 };

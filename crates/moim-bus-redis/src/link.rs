@@ -293,7 +293,7 @@ impl Link {
         let connected = self.connection().await?;
         let mut connection = connected.line(over).begin();
         let result = invoke(script, keys, &args, &mut connection).await;
-        self.judge(&connected, over, result)
+        self.judge(&connected, Some(connected.line(over)), result)
     }
 
     /// The same over the pool: for large answers, so that they do not stand in the way of publishes.
@@ -333,7 +333,7 @@ impl Link {
             Err(error) if !matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension) => {
                 Err(CallError::Uncertain(error.to_string()))
             }
-            result => self.judge(&connected, Over::Calls, result),
+            result => self.judge(&connected, None, result),
         }
     }
 
@@ -348,25 +348,28 @@ impl Link {
         let connected = self.connection().await?;
         let mut connection = connected.calls.begin();
         let result = command.query_async(&mut connection).await;
-        self.judge(&connected, Over::Calls, result)
+        self.judge(&connected, Some(&connected.calls), result)
     }
 
     fn judge<T>(
         &self,
         connected: &Connected,
-        over: Over,
+        line: Option<&Line>,
         result: Result<T, RedisError>,
     ) -> Result<T, CallError> {
-        let line = connected.line(over);
         let error = match result {
             Ok(value) => {
-                line.answered();
+                if let Some(line) = line {
+                    line.answered();
+                }
                 self.answered();
                 return Ok(value);
             }
             Err(error) => error,
         };
-        if matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension) {
+        if let Some(line) = line
+            && matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension)
+        {
             line.answered();
         }
         match error.kind() {
@@ -397,7 +400,9 @@ impl Link {
                 Err(CallError::Refused(error.to_string()))
             }
             // It may only be busy, and made anew it would be busier.
-            _ if error.is_timeout() && !line.is_silent() => Err(CallError::Uncertain(error.to_string())),
+            _ if error.is_timeout() && line.is_none_or(|line| !line.is_silent()) => {
+                Err(CallError::Uncertain(error.to_string()))
+            }
             _ => {
                 self.break_off(connected.number);
                 Err(CallError::Uncertain(error.to_string()))

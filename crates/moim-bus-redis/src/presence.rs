@@ -11,7 +11,7 @@ use std::{
 };
 
 use moim_bus::{HERE_NAMES_MAX, Here, Relayed};
-use moim_protocol::{NodeId, Notice, PresenceChange, RoomEvent, RoomId, Timestamp};
+use moim_protocol::{NodeId, Notice, RoomEvent, RoomId, Timestamp};
 
 pub(crate) use self::burial::Buried;
 use self::told::Told;
@@ -341,7 +341,7 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use moim_protocol::UserName;
+    use moim_protocol::{PresenceChange, UserName};
 
     use super::*;
 

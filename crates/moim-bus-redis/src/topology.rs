@@ -375,7 +375,10 @@ mod tests {
         assert!(places.drop_unused().is_empty());
         places.of = vec![0, 2, 2, 0];
         assert_eq!(names(&places.drop_unused()), ["b:2"]);
-        assert_eq!((names(&places.links), &places.of[..]), (vec!["a:1".into(), "c:3".into()], &[0, 1, 1, 0][..]));
+        assert_eq!(
+            (names(&places.links), &places.of[..]),
+            (vec!["a:1".into(), "c:3".into()], &[0, 1, 1, 0][..])
+        );
         places.of = vec![1; 4];
         assert_eq!(names(&places.drop_unused()), ["a:1"]);
         assert_eq!((names(&places.links), &places.of[..]), (vec!["c:3".into()], &[0; 4][..]));

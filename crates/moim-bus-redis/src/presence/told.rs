@@ -122,7 +122,8 @@ mod tests {
 
     impl Case {
         fn new() -> Self {
-            let (presence, room, start) = (Presence::new(OWN, Keys::new("moim", 1)), RoomId::trusted("r"), Instant::now());
+            let (presence, room, start) =
+                (Presence::new(OWN, Keys::new("moim", 1)), RoomId::trusted("r"), Instant::now());
             presence.loads(&room);
             let all = vec![(OWN, here(&["kim"])), (OTHER, here(&["lee", "park"]))];
             presence.loaded(start, &room, Timestamp::default(), Some(all));

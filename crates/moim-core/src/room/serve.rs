@@ -12,7 +12,10 @@ use moim_protocol::{
     Profile, Seq, ServerFrame, UserName, limits,
 };
 
-use super::{LoadId, Loaded, MemberState, Phase, Place, Room, RoomOutput, load::{self, Finished}};
+use super::{
+    LoadId, Loaded, MemberState, Phase, Place, Room, RoomOutput,
+    load::{self, Finished},
+};
 use crate::Outgoing;
 
 impl<H: Clone> Room<H> {
