@@ -173,7 +173,7 @@ fn of_partition(inner: &Inner, partition: u32, payload: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::sync::{Arc, atomic::Ordering};
 
     use moim_bus::{Here, RELAY_QUEUE_MAX, RelaySink, conformance::Rows};
     use moim_protocol::{NodeId, Timestamp, UserName};
@@ -181,7 +181,7 @@ mod tests {
     use redis::PushInfo;
 
     use super::*;
-    use crate::{AckPolicy, RedisBusConfig, RedisConfig, event::PresenceEvent, link::Link};
+    use crate::{AckPolicy, RedisBusConfig, RedisConfig, event::PresenceEvent, link::Link, lock::locked};
 
     const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -233,5 +233,21 @@ mod tests {
             }
         };
         assert_eq!(timeout(PATIENCE, told).await.unwrap(), (room, 7));
+    }
+
+    /// Its fences may be among what was dropped, and then it would go on in a generation that is over.
+    #[tokio::test]
+    async fn a_full_socket_is_answered_like_one_that_was_away() {
+        let (inner, _worker, link) = node();
+        let (relay, sender) = relay(&inner, link);
+        relay.overflowed.store(true, Ordering::Release);
+        sender.send((0, PushInfo { kind: PushKind::Other("event".into()), data: Vec::new() })).await.unwrap();
+        let looked_after = async {
+            while locked(&inner.attention).is_empty() {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(PATIENCE, looked_after).await.unwrap();
+        assert!(!relay.has_overflowed(), "once");
     }
 }

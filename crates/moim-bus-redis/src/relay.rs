@@ -46,7 +46,8 @@ pub(crate) struct Relay {
     changed: Notify,
     /// The connection whose events count; those of earlier ones come too late.
     current: AtomicU64,
-    overflowed: Arc<AtomicBool>,
+    /// Something came for which there was no space.
+    pub(crate) overflowed: Arc<AtomicBool>,
     broke: Notify,
     confirmed: Mutex<HashSet<String>>,
     /// Goes up whenever something was confirmed.

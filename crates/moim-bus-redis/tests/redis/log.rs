@@ -3,10 +3,7 @@
 
 use std::time::Duration;
 
-use moim_bus::{
-    Bus,
-    conformance::{Rows, draft, room},
-};
+use moim_bus::conformance::{Rows, draft, room};
 use moim_bus_redis::{RedisBusConfig, RedisConfig, Topology};
 use tokio::time::timeout;
 
