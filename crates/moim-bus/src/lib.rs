@@ -293,8 +293,9 @@ pub struct Ring {
 pub enum BusHealth {
     /// It does.
     Open,
-    /// It cannot reach its servers for that long, or hears nothing from them: short cuts are ridden out, after ten seconds
-    /// the node is not ready, after thirty its sockets are better off elsewhere.
+    /// It has reached none of its servers for that long, or heard nothing from any: short cuts are ridden out, after ten
+    /// seconds the node is not ready, after thirty its sockets are better off elsewhere. Zero: some of them are away, or not
+    /// ready, which is no better on another node.
     CutOff(Duration),
     /// It must not be used: the servers, or this node's configuration, are not what they must be.
     Unfit(String),
