@@ -183,7 +183,7 @@ async fn hand_in(
     // The last call says that it is all.
     let last = chunks.pop().unwrap_or_default();
     for (chunk, is_last) in chunks.into_iter().map(|chunk| (chunk, 0)).chain([(last, 1)]) {
-        let nodes = site.beat.seen_alive();
+        let nodes = inner.presence.not_buried();
         let mut args = Args::new()
             .with(epoch)
             .with(format!("{:016x}", inner.config.node.0))

@@ -9,6 +9,7 @@ mod late;
 mod log;
 mod moved_slot;
 mod nodes;
+mod outage;
 mod own;
 mod peer;
 mod presence;
