@@ -63,7 +63,10 @@ struct State {
     in_flight: usize,
     /// The newest fence that came through the pub/sub socket.
     fence: Option<Epoch>,
-    handed_in: Option<Epoch>,
+    /// The generation and the round of it in which this node has handed in.
+    handed_in: Option<(Epoch, String)>,
+    /// The last generation this node was in: places in its log are what the tail and those who wait have.
+    opened: Option<Epoch>,
     tail: Tail,
     waiting: BTreeMap<LogId, Vec<Waiting>>,
     store: StoreView,
@@ -97,6 +100,7 @@ impl Partition {
             in_flight: 0,
             fence: None,
             handed_in: None,
+            opened: None,
             tail: Tail::new(bytes, tail_bytes_max),
             waiting: BTreeMap::new(),
             store: StoreView::default(),
@@ -181,12 +185,30 @@ impl Partition {
         self.lock().in_flight == 0
     }
 
-    pub(crate) fn has_handed_in(&self, epoch: &Epoch) -> bool {
-        self.lock().handed_in.as_ref() == Some(epoch)
+    /// What it knows is in that generation. `round`: what was handed in before it is gone.
+    pub(crate) fn has_handed_in(&self, epoch: &Epoch, round: &str) -> bool {
+        let state = self.lock();
+        let has = |(of, at): &(Epoch, String)| of == epoch && at == round;
+        state.opened.as_ref() == Some(epoch) || state.handed_in.as_ref().is_some_and(has)
     }
 
-    pub(crate) fn handed_in(&self, epoch: &Epoch) {
-        self.lock().handed_in = Some(epoch.clone());
+    pub(crate) fn handed_in(&self, epoch: &Epoch, round: &str) {
+        self.lock().handed_in = Some((epoch.clone(), round.to_owned()));
+    }
+
+    /// What Redis may have lost. Of the log of that generation it has everything up to that place, or had it and it was stored:
+    /// handed in again, it would only fill a Redis that is nearly full.
+    pub(crate) fn hand_in_above(&self, (epoch, top): &(Epoch, LogId)) -> HandIn {
+        if self.lock().opened.as_ref() != Some(epoch) {
+            return self.hand_in();
+        }
+        let is_there = |of: &Epoch, time: Timestamp| event::generation_of(of) == *epoch && time.micros <= *top;
+        let mut state = self.lock();
+        let mut recent = state.tail.recent(Instant::now());
+        recent.retain(|recent| !is_there(&recent.epoch, recent.time));
+        let mut highest = state.tail.highest();
+        highest.retain(|(_, _, of, time)| !is_there(of, *time));
+        HandIn { rows: state.tail.rows_above(*top), recent, highest }
     }
 
     pub(crate) fn hand_in(&self) -> HandIn {
@@ -205,7 +227,7 @@ impl Partition {
         let mut state = self.lock();
         state.open_top = top;
         state.mark = 0;
-        state.handed_in = Some(epoch.clone());
+        state.opened = Some(epoch.clone());
         state.tail.moved_to(top);
         // Those who wait for the store follow their rows to the new log.
         let waiting = std::mem::take(&mut state.waiting);

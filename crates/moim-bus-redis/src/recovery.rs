@@ -4,8 +4,8 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream};
-use moim_bus::{ANSWER_KEPT, content_hash};
-use moim_protocol::{Epoch, Message, RoomId, Seq};
+use moim_bus::content_hash;
+use moim_protocol::{Epoch, Message, NodeId, RoomId, Seq};
 use tokio::time::{sleep, timeout};
 
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     nodes,
     partition::Partition,
     staged::{self, Staged},
-    tail::RECENT_KEPT,
+    tail::{LogId, RECENT_KEPT},
 };
 
 /// Partitions looked after at the same time.
@@ -82,20 +82,20 @@ async fn look(inner: &Inner, partition: &Arc<Partition>) -> Step {
 
 async fn step(inner: &Inner, site: &Site, partition: &Arc<Partition>) -> Result<Step, CallError> {
     let (names, id) = (&inner.keys, partition.id);
-    let keys = [names.generation(id), names.handed(id), names.waited(id), names.staged(id)];
+    let keys = [names.generation(id), names.absent(id), names.staged(id)];
     let channel = names.partition_channel(id);
     let marker = format!("{:016x}", inner.random());
     let args = Args::new().with(marker).with(&channel);
     let with_log: Vec<_> = keys.iter().cloned().chain([names.log(id)]).collect();
     let words: Vec<String> = site.link.call(&inner.scripts.open, &with_log, args).await?;
-    let [state, epoch, since_ms, first, top, is_empty] = &words[..] else {
+    let [state, epoch, round, first, top, is_empty, was, was_top] = &words[..] else {
         return Err(CallError::Refused(format!("open answered {words:?}")));
     };
     let epoch = Epoch::trusted(epoch.as_str());
     match state.as_str() {
         "open" => {
             let log = Log { top: top.parse().unwrap_or_default(), is_empty: is_empty == "1" };
-            open(inner, site, partition, &epoch, first == "1", log).await
+            open(inner, site, partition, (&epoch, round), first == "1", log).await
         }
         "recovering" => {
             partition.recovering(&epoch);
@@ -105,13 +105,14 @@ async fn step(inner: &Inner, site: &Site, partition: &Arc<Partition>) -> Result<
                 }
                 return Ok(Step::Again);
             }
-            if !partition.has_handed_in(&epoch) {
-                hand_in(inner, site, partition, &epoch, &keys).await?;
+            if !partition.has_handed_in(&epoch, round) {
+                let still_there = (Epoch::trusted(was.as_str()), was_top.parse().unwrap_or_default());
+                hand_in(inner, site, partition, (&epoch, round), &still_there, &keys).await?;
             }
             let wait = nodes::LEASE.as_millis();
-            let args = Args::new().with(&epoch).with(wait);
-            let state: String = site.link.call(&inner.scripts.enough, &keys[..3], args).await?;
-            tracing::debug!(partition = id, %epoch, %state, since_ms, "a generation is being put together");
+            let args = Args::new().with(&epoch).with(wait).with(round).with(name_of(inner.config.node));
+            let state: String = site.link.call(&inner.scripts.enough, &keys, args).await?;
+            tracing::debug!(partition = id, %epoch, %state, round, "a generation is being put together");
             Ok(Step::Again)
         }
         "merging" => {
@@ -137,7 +138,7 @@ async fn open(
     inner: &Inner,
     site: &Site,
     partition: &Arc<Partition>,
-    epoch: &Epoch,
+    (epoch, round): (&Epoch, &str),
     is_first: bool,
     log: Log,
 ) -> Result<Step, CallError> {
@@ -149,7 +150,7 @@ async fn open(
         return Ok(Step::Again);
     }
     let mut late_top = 0;
-    if !partition.has_handed_in(epoch) {
+    if !partition.has_handed_in(epoch, round) {
         partition.recovering(epoch);
         // The answer of one that is under way may be the first thing this node knows.
         if !partition.has_no_calls() {
@@ -170,14 +171,21 @@ async fn open(
     Ok(Step::Done)
 }
 
+/// As it stands among those who hand in.
+fn name_of(node: NodeId) -> String {
+    format!("{:016x}", node.0)
+}
+
+/// `still_there`: see [`Partition::hand_in_above`].
 async fn hand_in(
     inner: &Inner,
     site: &Site,
     partition: &Partition,
-    epoch: &Epoch,
-    keys: &[String; 4],
+    (epoch, round): (&Epoch, &str),
+    still_there: &(Epoch, LogId),
+    keys: &[String; 3],
 ) -> Result<(), CallError> {
-    let items = staged::items(&partition.hand_in(), &inner.keys);
+    let items = staged::items(&partition.hand_in_above(still_there), &inner.keys);
     let rows = items.len();
     let mut chunks = chunks(items);
     // The last call says that it is all.
@@ -186,20 +194,18 @@ async fn hand_in(
         let nodes = inner.presence.not_buried();
         let mut args = Args::new()
             .with(epoch)
-            .with(format!("{:016x}", inner.config.node.0))
+            .with(round)
+            .with(name_of(inner.config.node))
             .with(is_last)
-            .with(ANSWER_KEPT.as_millis())
             .with(nodes.len());
-        for node in nodes {
-            args.push(format!("{:016x}", node.0));
-        }
+        nodes.into_iter().for_each(|node| args.push(name_of(node)));
         chunk.into_iter().for_each(|item| args.push_bytes(item));
         let state: String = site.link.call(&inner.scripts.hand_in, keys, args).await?;
         if state != "recovering" {
             return Ok(());
         }
     }
-    partition.handed_in(epoch);
+    partition.handed_in(epoch, round);
     if rows > 0 {
         tracing::info!(partition = partition.id, items = rows, "handed in what redis may have lost");
     }
@@ -225,21 +231,26 @@ async fn merge(
     site: &Site,
     partition: &Partition,
     epoch: &Epoch,
-    keys: &[String; 4],
+    keys: &[String; 3],
 ) -> Result<(), CallError> {
-    let staged = read_staged(&site.link, &keys[3]).await?;
+    let staged = read_staged(&site.link, &keys[2]).await?;
     for (room, rows) in &staged.rows {
         merge_room(inner, site, partition, epoch, room, rows).await?;
     }
     let names = &inner.keys;
     for (room, (seq, of, time)) in &staged.highest {
-        let keys = [names.generation(partition.id), names.head(room), names.ring(room)];
+        let keys = [
+            names.generation(partition.id),
+            names.absent(partition.id),
+            names.head(room),
+            names.ring(room),
+        ];
         let args = Args::new().with(epoch).with(seq).with(of).with(time.micros).with(inner.idle_ms());
         site.link.call::<String>(&inner.scripts.raise, &keys, args).await?;
     }
     let answers: Vec<_> = staged.answers.into_iter().collect();
     for chunk in answers.chunks(ITEMS) {
-        let mut keys = vec![names.generation(partition.id)];
+        let mut keys = vec![names.generation(partition.id), names.absent(partition.id)];
         let mut args = Args::new().with(epoch).with(RECENT_KEPT.as_millis());
         for (key, value) in chunk {
             keys.push(key.clone());
@@ -279,8 +290,13 @@ async fn merge_room(
     let names = &inner.keys;
     let mut rows = rows.values().peekable();
     while rows.peek().is_some() {
-        let mut keys =
-            vec![names.generation(partition.id), names.head(room), names.ring(room), names.log(partition.id)];
+        let mut keys = vec![
+            names.generation(partition.id),
+            names.absent(partition.id),
+            names.head(room),
+            names.ring(room),
+            names.log(partition.id),
+        ];
         let mut args = Args::new().with(epoch).with(u8::from(inner.config.has_store));
         let mut bytes = 0;
         while keys.len() < ITEMS && bytes < ITEMS_BYTES {

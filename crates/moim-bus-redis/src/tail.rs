@@ -175,6 +175,12 @@ impl Tail {
         self.rows.values().cloned().collect()
     }
 
+    /// Those whose place in the log is above this one.
+    pub(crate) fn rows_above(&self, log_id: LogId) -> Vec<Arc<Message>> {
+        let above = self.rows.iter().filter(|((at, ..), _)| *at > log_id);
+        above.map(|(_, row)| row.clone()).collect()
+    }
+
     pub(crate) fn recent(&mut self, now: Instant) -> Vec<Recent> {
         self.forget_recent(now);
         self.recent.iter().map(|(_, recent)| recent.clone()).collect()
