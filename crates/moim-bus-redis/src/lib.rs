@@ -8,6 +8,7 @@ mod event;
 mod inner;
 mod keys;
 mod lane;
+mod late;
 mod link;
 mod lock;
 mod log;

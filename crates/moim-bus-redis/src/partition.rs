@@ -217,6 +217,23 @@ impl Partition {
         HandIn { rows: state.tail.rows(), recent, highest: state.tail.highest() }
     }
 
+    /// A row that was sent again meanwhile, and is in the log under another number: this one will never be stored, nor be handed
+    /// in once more. Who waits for it gets the other one when it is sent again.
+    pub(crate) fn has_another_number(&self, row: &Message) {
+        let mut state = self.lock();
+        state.tail.remove(&row.room, row.seq);
+        let mut gone = Vec::new();
+        for list in state.waiting.values_mut() {
+            gone.extend(list.extract_if(.., |waiting| waiting.receipt.id == row.id));
+        }
+        state.waiting.retain(|_, list| !list.is_empty());
+        drop(state);
+        for Waiting { answer, .. } in gone {
+            let why = "it has another number now, and the same client id is safe to send again";
+            reply(answer, Err(BusError::Unavailable(why.into())));
+        }
+    }
+
     pub(crate) fn knows_nothing(&self) -> bool {
         self.lock().tail.knows_nothing(Instant::now())
     }

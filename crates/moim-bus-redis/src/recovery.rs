@@ -11,6 +11,7 @@ use tokio::time::{sleep, timeout};
 use crate::{
     event,
     inner::{Inner, Site},
+    late,
     link::{Args, CallError, Link},
     lock::locked,
     nodes,
@@ -157,11 +158,14 @@ async fn open(
             return Ok(Step::Again);
         }
         if !partition.knows_nothing() {
-            late_top = hand_in_late(inner, site, partition, epoch).await?;
+            let Some(top) = late::hand_in(inner, site, partition, epoch).await? else {
+                return Ok(Step::Again);
+            };
+            late_top = top;
         }
     }
     // What is handed in is in the log until it is stored. That it was may have been said in a generation that is gone.
-    if log.is_empty && late_top == 0 && inner.config.has_store {
+    if log.is_empty && late_top <= log.top && inner.config.has_store {
         partition.all_is_stored();
     }
     let top = log.top.max(late_top);
@@ -248,9 +252,24 @@ async fn merge(
         let args = Args::new().with(epoch).with(seq).with(of).with(time.micros).with(inner.idle_ms());
         site.link.call::<String>(&inner.scripts.raise, &keys, args).await?;
     }
-    let answers: Vec<_> = staged.answers.into_iter().collect();
+    remember(inner, site, partition.id, epoch, staged.answers.into_iter().collect()).await?;
+    let is_first = is_first(inner, partition.id, epoch).await;
+    let args = Args::new().with(epoch).with(u8::from(is_first)).with(names.partition_channel(partition.id));
+    let state: String = site.link.call(&inner.scripts.opened, keys, args).await?;
+    tracing::debug!(partition = partition.id, %epoch, %state, is_first, "merged");
+    Ok(())
+}
+
+/// Answers to recent sends, as they are kept under their keys.
+pub(crate) async fn remember(
+    inner: &Inner,
+    site: &Site,
+    partition: u32,
+    epoch: &Epoch,
+    answers: Vec<(String, String)>,
+) -> Result<(), CallError> {
     for chunk in answers.chunks(ITEMS) {
-        let mut keys = vec![names.generation(partition.id), names.absent(partition.id)];
+        let mut keys = vec![inner.keys.generation(partition), inner.keys.absent(partition)];
         let mut args = Args::new().with(epoch).with(RECENT_KEPT.as_millis());
         for (key, value) in chunk {
             keys.push(key.clone());
@@ -258,10 +277,6 @@ async fn merge(
         }
         site.link.call::<String>(&inner.scripts.remember, &keys, args).await?;
     }
-    let is_first = is_first(inner, partition.id, epoch).await;
-    let args = Args::new().with(epoch).with(u8::from(is_first)).with(names.partition_channel(partition.id));
-    let state: String = site.link.call(&inner.scripts.opened, keys, args).await?;
-    tracing::debug!(partition = partition.id, %epoch, %state, is_first, "merged");
     Ok(())
 }
 
@@ -331,48 +346,4 @@ async fn is_first(inner: &Inner, partition: u32, epoch: &Epoch) -> bool {
         }
     };
     timeout(STORE_WAIT, asked).await.unwrap_or(false)
-}
-
-/// Rows that the others opened a generation without. Answers the newest place any of them has in the log.
-async fn hand_in_late(
-    inner: &Inner,
-    site: &Site,
-    partition: &Partition,
-    epoch: &Epoch,
-) -> Result<u64, CallError> {
-    let (names, id, mut top) = (&inner.keys, partition.id, 0);
-    let rows = partition.hand_in().rows;
-    tracing::warn!(partition = id, rows = rows.len(), "the others did not wait for what this node knows");
-    for row in rows {
-        let keys = [
-            names.generation(id),
-            names.head(&row.room),
-            names.ring(&row.room),
-            names.log(id),
-            names.answer_of(&row),
-        ];
-        let mut args = Args::new()
-            .with(epoch)
-            .with(names.room_channel(&row.room))
-            .with(row.seq)
-            .with(&row.epoch)
-            .with(row.time.micros)
-            .with(event::hash_text(content_hash(&row.content)))
-            .with(event::answer_kept(row.client_id.as_ref()).as_millis())
-            .with(format!("{} {}", event::seq_text(row.prev), row.id));
-        args.push_bytes(event::encode(&row));
-        args.push(names.partition_channel(id));
-        let words: Vec<String> = site.link.call(&inner.scripts.late, &keys, args).await?;
-        match words.first().map(String::as_str) {
-            Some("taken") => {
-                inner.metrics.late_rows.inc();
-                top = top.max(words.get(1).and_then(|id| id.parse().ok()).unwrap_or(0));
-            }
-            Some("dropped") => {
-                tracing::warn!(room = %row.room, seq = %row.seq, "a message has another number by now")
-            }
-            _ => {}
-        }
-    }
-    Ok(top)
 }

@@ -21,12 +21,13 @@ macro_rules! scripts {
     };
     (@library) => { "" };
     (@library recovery) => { include_str!("lua/lib_recovery.lua") };
+    (@library late) => { include_str!("lua/lib_late.lua") };
 }
 
 scripts! {
     publish: + "lua/publish.lua";
     seed: + "lua/seed.lua";
-    ring: + "lua/ring.lua";
+    ring: late + "lua/ring.lua";
     read_log: + "lua/read_log.lua";
     commit: + "lua/commit.lua";
     mark: + "lua/mark.lua";
@@ -40,7 +41,8 @@ scripts! {
     raise: recovery + "lua/raise.lua";
     remember: recovery + "lua/remember.lua";
     opened: recovery + "lua/opened.lua";
-    late: + "lua/late.lua";
+    late: late + "lua/late.lua";
+    late_highest: late + "lua/late_highest.lua";
 }
 
 fn script(parts: &[&str], sharded: bool) -> Script {

@@ -2,13 +2,13 @@
 //! Not here: when (`recovery`).
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
 use moim_protocol::{Epoch, Message, RoomId, Seq, Timestamp};
 
-use crate::{event, keys::Keys, partition::HandIn};
+use crate::{event, keys::Keys, partition::HandIn, tail::Recent};
 
 /// All that was handed in for a partition, put in order.
 #[derive(Debug, Default)]
@@ -30,15 +30,20 @@ pub(crate) fn items(known: &HandIn, keys: &Keys) -> Vec<Vec<u8>> {
         .highest
         .iter()
         .map(|(room, seq, epoch, time)| format!("H{seq} {epoch} {}\n{room}", time.micros).into_bytes());
-    // Those of rows that are handed in come with the rows.
-    let with_rows: std::collections::HashSet<_> = known.rows.iter().map(|row| keys.answer_of(row)).collect();
-    let recent = known.recent.iter().filter(|recent| !with_rows.contains(&recent.key)).map(|recent| {
-        let crate::tail::Recent { key, seq, epoch, time, hash, id } = recent;
-        // What is not in a tail is stored.
-        let answer = event::stored_answer(*seq, epoch, *time, *hash, id);
-        format!("A{}\n{key}{answer}", key.len()).into_bytes()
-    });
+    let recent = answers(known, keys);
+    let recent = recent.iter().map(|(key, answer)| format!("A{}\n{key}{answer}", key.len()).into_bytes());
     rows.chain(highest).chain(recent).collect()
+}
+
+/// Answers to recent sends, with their keys. Those of rows that are handed in come with the rows.
+pub(crate) fn answers(known: &HandIn, keys: &Keys) -> Vec<(String, String)> {
+    let with_rows: HashSet<_> = known.rows.iter().map(|row| keys.answer_of(row)).collect();
+    let others = known.recent.iter().filter(|recent| !with_rows.contains(&recent.key)).map(|recent| {
+        let Recent { key, seq, epoch, time, hash, id } = recent;
+        // What is not in a tail is stored.
+        (key.clone(), event::stored_answer(*seq, epoch, *time, *hash, id))
+    });
+    others.collect()
 }
 
 impl Staged {
@@ -84,7 +89,6 @@ mod tests {
     use moim_protocol::{ClientId, MessageId, UserName};
 
     use super::*;
-    use crate::tail::Recent;
 
     fn row(room: &str, seq: u64) -> Arc<Message> {
         Arc::new(Message {

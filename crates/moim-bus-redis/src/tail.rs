@@ -148,6 +148,13 @@ impl Tail {
         }
     }
 
+    /// Forgets a row, wherever it stands.
+    pub(crate) fn remove(&mut self, room: &RoomId, seq: Seq) {
+        for (_, row) in self.rows.extract_if(.., |(_, of, at), _| *at == seq && of == room) {
+            self.bytes.0.fetch_sub(row.weight_bytes(), Ordering::Relaxed);
+        }
+    }
+
     /// All of it is in another log now, at or below this id.
     pub(crate) fn moved_to(&mut self, log_id: LogId) {
         let rows = std::mem::take(&mut self.rows);
