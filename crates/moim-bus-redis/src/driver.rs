@@ -9,7 +9,7 @@ use std::{
 
 use futures_util::{FutureExt, StreamExt, stream};
 use moim_bus::Relayed;
-use moim_protocol::{Epoch, NodeId, RoomEvent, RoomId, Timestamp};
+use moim_protocol::{NodeId, RoomEvent, RoomId, Timestamp};
 use tokio::{
     sync::mpsc,
     task::JoinSet,
@@ -20,16 +20,13 @@ use crate::{
     event::{self, PresenceEvent},
     inner::{Inner, Site},
     link::{Args, CallError, Link},
-    nodes,
+    marks, nodes,
     presence::{GATHER, KEPT, News, REPEAT},
     recovery,
-    store_view::Mark,
 };
 
 /// How often those who wait are looked at: for the store, or for a notice.
 const WAITING_LOOK: Duration = Duration::from_millis(100);
-/// How often marks are read that may have been lost on the way.
-const MARKS_LOOK: Duration = Duration::from_millis(500);
 /// How often a cluster is asked where its slots are, beside when it says that one has moved.
 const CLUSTER_LOOK: Duration = Duration::from_secs(10);
 /// Between two tries to find the cluster at all.
@@ -42,8 +39,6 @@ const NEWS_AT_ONCE: usize = 256;
 const REPEAT_PARTS: u32 = 60;
 /// Calls under way at the same time in a round over partitions.
 const AT_ONCE: usize = 64;
-/// Dead letters looked at when a mark is read late.
-const DEAD_LOOK: usize = 64;
 
 /// What the bus does beside its callers; the gateway spawns [`RedisDriver::run`].
 pub struct RedisDriver {
@@ -76,7 +71,7 @@ impl RedisDriver {
         let node = inner.clone();
         tasks.spawn(again("waiting", move || look_at_waiting(node.clone())));
         let node = inner.clone();
-        tasks.spawn(again("marks", move || look_at_marks(node.clone())));
+        tasks.spawn(again("marks", move || marks::run(node.clone())));
         let (found, mut new_links) = mpsc::channel(64);
         if inner.map.is_cluster() {
             let node = inner.clone();
@@ -286,34 +281,6 @@ async fn look_at_waiting(inner: Arc<Inner>) {
         }
         inner.tell_counts();
     }
-}
-
-/// Watermarks come over pub/sub and may be lost: whoever needs them reads them, too.
-async fn look_at_marks(inner: Arc<Inner>) {
-    loop {
-        sleep(MARKS_LOOK).await;
-        let needed = inner.partitions.iter().filter(|partition| partition.needs_marks());
-        stream::iter(needed)
-            .for_each_concurrent(AT_ONCE, async |partition| {
-                let Some(link) = inner.map.link_of(partition.id) else { return };
-                if let Ok(Some(mark)) = read_mark(&inner, &link, partition.id).await {
-                    partition.marked(Instant::now(), &mark);
-                }
-            })
-            .await;
-    }
-}
-
-async fn read_mark(inner: &Inner, link: &Link, partition: u32) -> Result<Option<Mark>, CallError> {
-    let (mark, dead) = (inner.keys.mark(partition), inner.keys.dead(partition));
-    let read = redis::cmd("HMGET").arg(mark).arg(&["epoch", "id", "text"]).to_owned();
-    let (epoch, id, text): (Option<String>, Option<u64>, Option<String>) = link.command(&read).await?;
-    let Some(told) = text.as_deref().and_then(Mark::decode) else { return Ok(None) };
-    let (Some(epoch), Some(id)) = (epoch, id) else { return Ok(Some(told)) };
-    let read = redis::cmd("XREVRANGE").arg(dead).arg(&["+", "-", "COUNT"]).arg(DEAD_LOOK).to_owned();
-    let letters: Vec<(String, Vec<String>)> = link.command(&read).await?;
-    let dead = letters.iter().filter_map(|(_, fields)| fields.get(1)?.parse().ok()).collect();
-    Ok(Some(Mark { epoch: Epoch::trusted(epoch), id, dead, ..told }))
 }
 
 /// Where a cluster's slots are, now and whenever one has moved.

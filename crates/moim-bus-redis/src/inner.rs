@@ -83,6 +83,8 @@ pub(crate) struct Inner {
     /// Some slot is not where it was.
     pub(crate) moved: Notify,
     pub(crate) news_came: Notify,
+    /// A mark came over pub/sub that does not follow the one before.
+    pub(crate) mark_missed: Notify,
     /// Short tasks: one for each room with sends on their way, each signal, each room read. The driver ends them.
     tasks: Mutex<JoinSet<()>>,
     signals: Arc<tokio::sync::Semaphore>,
@@ -128,6 +130,7 @@ impl Inner {
             attention_came: Notify::new(),
             moved: Notify::new(),
             news_came: Notify::new(),
+            mark_missed: Notify::new(),
             signals: Arc::new(tokio::sync::Semaphore::new(SIGNALS_MAX)),
             is_closed: AtomicBool::new(false),
             keys,

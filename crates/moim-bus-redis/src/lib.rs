@@ -12,6 +12,7 @@ mod late;
 mod link;
 mod lock;
 mod log;
+mod marks;
 mod metrics;
 mod nodes;
 mod partition;

@@ -19,7 +19,7 @@ use crate::{
     event,
     keys::Keys,
     lock::locked,
-    store_view::{Mark, StoreView},
+    store_view::{Dead, Mark, StoreView},
     tail::{LogId, Recent, Tail, TailBytes},
 };
 
@@ -58,8 +58,9 @@ struct State {
     phase: Phase,
     /// Rows of an older generation are in this one's log at or below this id.
     open_top: LogId,
-    /// The log is stored up to here, in this generation.
+    /// The log is stored up to here, in this generation, but for the dead.
     mark: LogId,
+    dead: Dead,
     in_flight: usize,
     /// The newest fence that came through the pub/sub socket.
     fence: Option<Epoch>,
@@ -97,6 +98,7 @@ impl Partition {
             phase: Phase::Unknown,
             open_top: 0,
             mark: 0,
+            dead: Dead::default(),
             in_flight: 0,
             fence: None,
             handed_in: None,
@@ -244,6 +246,7 @@ impl Partition {
         let mut state = self.lock();
         state.open_top = top;
         state.mark = 0;
+        state.dead.begin_anew();
         state.opened = Some(epoch.clone());
         state.tail.moved_to(top);
         // Those who wait for the store follow their rows to the new log.
@@ -291,7 +294,7 @@ impl Partition {
     ) {
         let mut state = self.lock();
         let settled = match wanted {
-            _ if log_id <= state.mark => Some(Ok(Receipt { level: AckLevel::Stored, ..receipt.clone() })),
+            _ if log_id <= state.mark => Some(state.dead.outcome(log_id, receipt.clone())),
             Wanted::Wal => Some(Ok(receipt.clone())),
             Wanted::Auto if !state.store.is_quick(now) => Some(Ok(receipt.clone())),
             Wanted::Stored => state.store.away().map(|after| Err(BusError::StoreUnavailable(after))),
@@ -306,25 +309,45 @@ impl Partition {
         }
     }
 
-    /// The log up to this id is stored, but for the dead; and what its writer sees of the store.
-    pub(crate) fn marked(&self, now: Instant, mark: &Mark) {
+    /// The log up to this id is stored, but for the dead; and what its writer sees of the store. `false`: an earlier mark was
+    /// missed and with it who is dead, so this one says too little; the marks are to be read.
+    pub(crate) fn marked(&self, now: Instant, mark: &Mark) -> bool {
         let mut state = self.lock();
         state.store.heard(now, mark);
         if state.phase != Phase::Open(mark.epoch.clone()) || mark.id <= state.mark {
-            return;
+            return true;
+        }
+        if mark.from > state.mark {
+            return false;
         }
         state.mark = mark.id;
         state.tail.stored(mark.id);
+        state.dead.heard(mark);
         let later = state.waiting.split_off(&(mark.id + 1));
         let done = std::mem::replace(&mut state.waiting, later);
-        drop(state);
-        for (log_id, waiting) in done {
-            let dead = mark.dead.contains(&log_id);
-            for Waiting { receipt, answer, .. } in waiting {
-                let stored = Receipt { level: AckLevel::Stored, ..receipt };
-                reply(answer, if dead { Err(BusError::Refused) } else { Ok(stored) });
-            }
+        let mut over = Vec::new();
+        for (log_id, list) in done {
+            over.extend(list.into_iter().map(|waiting| (state.dead.outcome(log_id, waiting.receipt), waiting.answer)));
         }
+        // Whoever followed its row from an older log does not know where the row stands in this one.
+        if mark.dead.as_ref().is_none_or(|dead| !dead.is_empty()) {
+            let State { waiting, dead, .. } = &mut *state;
+            for list in waiting.values_mut() {
+                let refused = list.extract_if(.., |waiting| dead.has(&waiting.receipt.id));
+                over.extend(refused.map(|waiting| (Err(BusError::Refused), waiting.answer)));
+            }
+            waiting.retain(|_, list| !list.is_empty());
+        }
+        drop(state);
+        for (outcome, answer) in over {
+            reply(answer, outcome);
+        }
+        true
+    }
+
+    /// Up to where it is known what is stored.
+    pub(crate) fn mark(&self) -> LogId {
+        self.lock().mark
     }
 
     /// Those who have waited long enough are told what there is: `auto` gets `wal`, `stored` an error to retry.

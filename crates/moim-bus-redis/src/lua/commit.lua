@@ -38,5 +38,7 @@ local told = redis.call('HMGET', KEYS[4], 'epoch', 'id')
 if told[1] ~= ARGV[1] or tonumber(told[2] or '0') < tonumber(ARGV[2]) then
   redis.call('HSET', KEYS[4], 'epoch', ARGV[1], 'id', ARGV[2], 'text', ARGV[6])
 end
-redis.call('PUBLISH', ARGV[5], 'W' .. ARGV[6])
+-- With the one before it: who has missed that one has missed its dead.
+local before = told[1] == ARGV[1] and told[2] or '0'
+redis.call('PUBLISH', ARGV[5], 'W' .. before .. ' ' .. ARGV[6])
 return 'ok'
