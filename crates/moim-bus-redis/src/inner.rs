@@ -15,7 +15,7 @@ use moim_bus::{BusError, BusHealth, Here, Logs, RelaySink, Relayed, SeedSource, 
 use moim_protocol::{Epoch, NodeId, RoomId, Timestamp, Typing};
 use moim_telemetry::Registry;
 use tokio::{
-    sync::{Notify, mpsc},
+    sync::{Notify, Semaphore, mpsc},
     task::JoinSet,
     time::sleep,
 };
@@ -80,6 +80,7 @@ pub(crate) struct Inner {
     /// Partitions that may not be open.
     pub(crate) attention: Mutex<BTreeSet<u32>>,
     pub(crate) attention_came: Notify,
+    pub(crate) recovery_turns: Semaphore,
     /// Some slot is not where it was.
     pub(crate) moved: Notify,
     pub(crate) news_came: Notify,
@@ -87,7 +88,7 @@ pub(crate) struct Inner {
     pub(crate) mark_missed: Notify,
     /// Short tasks: one for each room with sends on their way, each signal, each room read. The driver ends them.
     tasks: Mutex<JoinSet<()>>,
-    signals: Arc<tokio::sync::Semaphore>,
+    signals: Arc<Semaphore>,
     is_closed: AtomicBool,
     pub(crate) tail_bytes: Arc<TailBytes>,
 }
@@ -128,10 +129,11 @@ impl Inner {
             lost: Mutex::default(),
             attention: Mutex::default(),
             attention_came: Notify::new(),
+            recovery_turns: Semaphore::new(crate::recovery::TURNS),
             moved: Notify::new(),
             news_came: Notify::new(),
             mark_missed: Notify::new(),
-            signals: Arc::new(tokio::sync::Semaphore::new(SIGNALS_MAX)),
+            signals: Arc::new(Semaphore::new(SIGNALS_MAX)),
             is_closed: AtomicBool::new(false),
             keys,
             map,

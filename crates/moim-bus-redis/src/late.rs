@@ -58,7 +58,7 @@ pub(crate) async fn hand_in(
             return Ok(None);
         }
     }
-    remember(inner, site, partition.id, epoch, staged::answers(&known, &inner.keys)).await?;
+    remember(inner, site, partition.id, (epoch, "open"), staged::answers(&known, &inner.keys)).await?;
     Ok(Some(top))
 }
 

@@ -22,6 +22,8 @@ use crate::{
 
 /// Partitions looked after at the same time.
 const AT_ONCE: usize = 64;
+/// Of them, those whose rows are in memory once more: as this node hands them in, or as all nodes did.
+pub(crate) const TURNS: usize = 8;
 /// Between two looks at what is not open yet.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// Items in one call.
@@ -189,6 +191,7 @@ async fn hand_in(
     still_there: &(Epoch, LogId),
     keys: &[String; 3],
 ) -> Result<(), CallError> {
+    let Ok(_turn) = inner.recovery_turns.acquire().await else { return Ok(()) };
     let items = staged::items(&partition.hand_in_above(still_there), &inner.keys);
     let rows = items.len();
     let mut chunks = chunks(items);
@@ -237,7 +240,8 @@ async fn merge(
     epoch: &Epoch,
     keys: &[String; 3],
 ) -> Result<(), CallError> {
-    let staged = read_staged(&site.link, &keys[2]).await?;
+    let Ok(turn) = inner.recovery_turns.acquire().await else { return Ok(()) };
+    let Some(staged) = read_staged(inner, &site.link, epoch, keys).await? else { return Ok(()) };
     for (room, rows) in &staged.rows {
         merge_room(inner, site, partition, epoch, room, rows).await?;
     }
@@ -252,7 +256,8 @@ async fn merge(
         let args = Args::new().with(epoch).with(seq).with(of).with(time.micros).with(inner.idle_ms());
         site.link.call::<String>(&inner.scripts.raise, &keys, args).await?;
     }
-    remember(inner, site, partition.id, epoch, staged.answers.into_iter().collect()).await?;
+    remember(inner, site, partition.id, (epoch, "merging"), staged.answers.into_iter().collect()).await?;
+    drop((staged.rows, turn));
     let is_first = is_first(inner, partition.id, epoch).await;
     let args = Args::new().with(epoch).with(u8::from(is_first)).with(names.partition_channel(partition.id));
     let state: String = site.link.call(&inner.scripts.opened, keys, args).await?;
@@ -260,17 +265,17 @@ async fn merge(
     Ok(())
 }
 
-/// Answers to recent sends, as they are kept under their keys.
+/// Answers to recent sends, as they are kept under their keys. Taken while the generation is in that state.
 pub(crate) async fn remember(
     inner: &Inner,
     site: &Site,
     partition: u32,
-    epoch: &Epoch,
+    (epoch, state): (&Epoch, &str),
     answers: Vec<(String, String)>,
 ) -> Result<(), CallError> {
     for chunk in answers.chunks(ITEMS) {
         let mut keys = vec![inner.keys.generation(partition), inner.keys.absent(partition)];
-        let mut args = Args::new().with(epoch).with(RECENT_KEPT.as_millis());
+        let mut args = Args::new().with(epoch).with(RECENT_KEPT.as_millis()).with(state);
         for (key, value) in chunk {
             keys.push(key.clone());
             args.push(value);
@@ -280,17 +285,27 @@ pub(crate) async fn remember(
     Ok(())
 }
 
-async fn read_staged(link: &Link, key: &str) -> Result<Staged, CallError> {
+/// All of it, as much at a time as is quickly there, and not in the way of other calls. `None`: it is merged already, or gone.
+async fn read_staged(
+    inner: &Inner,
+    link: &Link,
+    epoch: &Epoch,
+    keys: &[String; 3],
+) -> Result<Option<Staged>, CallError> {
+    let keys = [keys[0].clone(), keys[2].clone()];
     let (mut staged, mut from) = (Staged::default(), 0);
     loop {
-        let range = redis::cmd("LRANGE").arg(key).arg(from).arg(from + ITEMS - 1).to_owned();
-        let items: Vec<Vec<u8>> = link.command(&range).await?;
-        let count = items.len();
-        items.iter().for_each(|item| staged.add(item));
-        if count < ITEMS {
-            return Ok(staged);
+        let args = Args::new().with(epoch).with(from).with(ITEMS).with(ITEMS_BYTES);
+        let words: Vec<Vec<u8>> = link.call_aside(&inner.scripts.read_staged, &keys, args).await?;
+        let Some((state, items)) = words.split_first() else { return Ok(None) };
+        if state != b"merging" {
+            return Ok(None);
         }
-        from += ITEMS;
+        if items.is_empty() {
+            return Ok(Some(staged));
+        }
+        items.iter().for_each(|item| staged.add(item));
+        from += items.len();
     }
 }
 

@@ -37,6 +37,7 @@ scripts! {
     open: + "lua/open.lua";
     hand_in: recovery + "lua/hand_in.lua";
     enough: recovery + "lua/enough.lua";
+    read_staged: recovery + "lua/read_staged.lua";
     merge: recovery + "lua/merge.lua";
     raise: recovery + "lua/raise.lua";
     remember: recovery + "lua/remember.lua";

@@ -8,6 +8,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use tokio::{
@@ -15,6 +16,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
     task::JoinSet,
+    time::{Instant, sleep_until},
 };
 
 /// What becomes of a connection when the server behind it ends.
@@ -30,6 +32,8 @@ struct State {
     at_end: AtEnd,
     /// The server, and whether nothing goes through.
     server: watch::Sender<(SocketAddr, bool)>,
+    /// Bytes that a connection brings from the server in ten milliseconds.
+    pace: AtomicUsize,
     links: Mutex<Vec<Arc<Link>>>,
 }
 
@@ -54,7 +58,7 @@ impl Proxy {
     pub(crate) async fn before(server: SocketAddr, at_end: AtEnd) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("its address");
-        let state = State { at_end, server: watch::channel((server, false)).0, links: Mutex::default() };
+        let state = State { at_end, server: watch::channel((server, false)).0, pace: AtomicUsize::new(usize::MAX), links: Mutex::default() };
         let (state, mut tasks) = (Arc::new(state), JoinSet::new());
         tasks.spawn(accept(listener, state.clone()));
         Self { address, state, _tasks: tasks }
@@ -76,6 +80,15 @@ impl Proxy {
     /// Another server is behind it.
     pub(crate) fn switch(&self, server: SocketAddr) {
         self.state.server.send_replace((server, false));
+    }
+
+    /// What a server says comes at that pace from now on, on each connection.
+    pub(crate) fn slow_down(&self, bytes_per_second: usize) {
+        self.state.pace.store(bytes_per_second / 100, Ordering::Release);
+    }
+
+    pub(crate) fn speed_up(&self) {
+        self.state.pace.store(usize::MAX, Ordering::Release);
     }
 
     fn links(&self) -> Vec<Arc<Link>> {
@@ -136,7 +149,7 @@ async fn serve(mut client: TcpStream, state: &State, link: &Link) {
         {
             return;
         }
-        match carry(&mut client, &mut server, &mut servers, link, &mut unanswered).await {
+        match carry(&mut client, &mut server, &mut servers, (state, link), &mut unanswered).await {
             Ended::Server if state.at_end == AtEnd::Keep && !link.listens.load(Ordering::Acquire) => {
                 if servers.wait_for(|(now, _)| *now != address).await.is_err() {
                     return;
@@ -161,13 +174,23 @@ async fn carry(
     client: &mut TcpStream,
     server: &mut TcpStream,
     servers: &mut watch::Receiver<(SocketAddr, bool)>,
-    link: &Link,
+    (state, link): (&State, &Link),
     unanswered: &mut Vec<u8>,
 ) -> Ended {
     let (mut asked, mut said) = (Vec::new(), Vec::new());
+    // When the server may be read again.
+    let mut turn = Instant::now();
     loop {
         asked.clear();
         said.clear();
+        let pace = state.pace.load(Ordering::Acquire);
+        let next = async {
+            sleep_until(turn).await;
+            if pace == usize::MAX {
+                return server.read_buf(&mut said).await;
+            }
+            (&mut *server).take(pace as u64).read_buf(&mut said).await
+        };
         tokio::select! {
             read = client.read_buf(&mut asked) => match read {
                 Ok(count) if count > 0 => {
@@ -178,10 +201,13 @@ async fn carry(
                 }
                 _ => return Ended::Client,
             },
-            read = server.read_buf(&mut said) => match read {
+            read = next => match read {
                 Ok(count) if count > 0 => unanswered.clear(),
                 _ => return Ended::Server,
             },
+        }
+        if !said.is_empty() && pace != usize::MAX {
+            turn = Instant::now() + Duration::from_millis(10) * said.len() as u32 / pace as u32;
         }
         if servers.wait_for(|(_, is_held)| !is_held).await.is_err() {
             return Ended::Client;
