@@ -16,7 +16,7 @@ use crate::{
     lock::locked,
     nodes,
     partition::Partition,
-    staged::{self, Staged},
+    staged::{self, Highest, Staged},
     tail::{LogId, RECENT_KEPT},
 };
 
@@ -246,14 +246,17 @@ async fn merge(
         merge_room(inner, site, partition, epoch, room, rows).await?;
     }
     let names = &inner.keys;
-    for (room, (seq, of, time)) in &staged.highest {
-        let keys = [
-            names.generation(partition.id),
-            names.absent(partition.id),
-            names.head(room),
-            names.ring(room),
-        ];
-        let args = Args::new().with(epoch).with(seq).with(of).with(time.micros).with(inner.idle_ms());
+    let highest: Vec<_> = staged.highest.iter().collect();
+    for chunk in highest.chunks(ITEMS) {
+        let mut keys = vec![names.generation(partition.id), names.absent(partition.id)];
+        let mut args = Args::new().with(epoch).with(inner.idle_ms());
+        for (room, Highest { seq, epoch, time, is_open }) in chunk {
+            keys.extend([names.head(room), names.ring(room)]);
+            args.push(seq);
+            args.push(epoch);
+            args.push(time.micros);
+            args.push(u8::from(*is_open));
+        }
         site.link.call::<String>(&inner.scripts.raise, &keys, args).await?;
     }
     remember(inner, site, partition.id, (epoch, "merging"), staged.answers.into_iter().collect()).await?;

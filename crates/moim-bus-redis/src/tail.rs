@@ -29,6 +29,7 @@ pub(crate) type LogId = u64;
 #[derive(Debug, Clone)]
 pub(crate) struct Recent {
     pub(crate) key: String,
+    pub(crate) room: RoomId,
     pub(crate) seq: Seq,
     pub(crate) epoch: Epoch,
     pub(crate) time: Timestamp,
@@ -104,6 +105,7 @@ impl Tail {
         let hash = content_hash(&row.content);
         let recent = Recent {
             key: key(),
+            room: row.room.clone(),
             seq: row.seq,
             epoch: row.epoch.clone(),
             time: row.time,
