@@ -68,13 +68,6 @@ pub(crate) fn generation_of(epoch: &Epoch) -> Epoch {
     }
 }
 
-/// Which message it is, whatever else is in it.
-pub(crate) fn id_of(event: &[u8]) -> Option<MessageId> {
-    let body = event.splitn(2, |byte| *byte == b'\n').nth(1)?;
-    let id = body.split(|byte| *byte == b' ').next()?;
-    std::str::from_utf8(id).ok().map(MessageId::trusted)
-}
-
 /// A number, or `-` where it is unknown.
 pub(crate) fn seq_text(seq: Option<Seq>) -> String {
     seq.map_or_else(|| "-".into(), |seq| seq.to_string())
@@ -225,7 +218,6 @@ mod tests {
             Message { prev: None, ..message(Some("-"), "말") },
         ];
         for message in all {
-            assert_eq!(id_of(&encode(&message)).as_ref(), Some(&message.id));
             assert_eq!(*decode(&message.room, &encode(&message)).unwrap(), message);
         }
     }

@@ -266,31 +266,13 @@ impl Link {
         keys: &[String],
         args: Args,
     ) -> Result<T, CallError> {
-        self.aside(async |connection| invoke(script, keys, &args, connection).await).await
-    }
-
-    /// One plain command over the pool.
-    ///
-    /// # Errors
-    /// See [`CallError`].
-    ///
-    /// # Cancel safety
-    /// Dropping the future leaves the outcome unknown.
-    pub(crate) async fn command_aside<T: FromRedisValue>(&self, command: &redis::Cmd) -> Result<T, CallError> {
-        self.aside(async |connection| command.query_async(connection).await).await
-    }
-
-    async fn aside<T>(
-        &self,
-        call: impl AsyncFnOnce(&mut Connection) -> Result<T, RedisError>,
-    ) -> Result<T, CallError> {
         let connected = self.connection().await?;
         let Ok(taken) = timeout(CALL_TIMEOUT, connected.pool.get()).await else {
             return Err(CallError::Uncertain("all connections are taken".into()));
         };
         let result = match taken {
             Ok(mut connection) => {
-                let result = call(&mut connection).await;
+                let result = invoke(script, keys, &args, &mut connection).await;
                 if result
                     .as_ref()
                     .is_err_and(|error: &RedisError| !matches!(error.kind(), ErrorKind::Server(_)))

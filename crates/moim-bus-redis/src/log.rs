@@ -296,7 +296,7 @@ impl PartitionLog {
         let oldest = self.oldest().unwrap_or(id);
         let age = if oldest == 0 { Duration::ZERO } else { self.since(oldest) };
         self.inner.metrics.backlog_age.observe(age.as_secs_f64());
-        Mark { epoch: epoch.clone(), from: 0, id, store, age, dead: Some(dead) }
+        Mark { epoch: epoch.clone(), from: None, id, store, age, dead: Some(dead) }
     }
 
     fn oldest(&self) -> Option<LogId> {

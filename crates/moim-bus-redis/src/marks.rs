@@ -11,9 +11,8 @@ use moim_protocol::{Epoch, MessageId};
 use tokio::time::timeout;
 
 use crate::{
-    event,
     inner::Inner,
-    link::{CallError, Link},
+    link::{Args, CallError, Link},
     partition::Partition,
     store_view::Mark,
     tail::LogId,
@@ -23,8 +22,8 @@ use crate::{
 const LOOK: Duration = Duration::from_millis(500);
 /// Calls under way at the same time.
 const AT_ONCE: usize = 64;
-/// Dead letters read at once when a mark was missed: each may be as large as a message can be.
-const DEAD_LOOK: usize = 8;
+/// Dead letters looked at in one call when a mark was missed: each may be as large as a message can be.
+const DEAD_LOOK: usize = 16;
 /// With fewer of them none has been thrown away (`lua/commit.lua`).
 const DEAD_LETTERS: usize = 1000;
 
@@ -52,32 +51,32 @@ async fn read_mark(inner: &Inner, link: &Link, partition: &Partition) -> Result<
     let (epoch, id, text): (Option<String>, Option<u64>, Option<String>) = link.command(&read).await?;
     let Some(told) = text.as_deref().and_then(Mark::decode) else { return Ok(None) };
     let (Some(epoch), Some(id)) = (epoch, id) else { return Ok(Some(told)) };
-    let (epoch, from) = (Epoch::trusted(epoch), partition.mark());
-    let dead = if id > from && partition.is_in(&epoch) {
-        read_dead(link, &inner.keys.dead(partition.id), from).await?
+    let (epoch, known) = (Epoch::trusted(epoch), partition.mark());
+    let dead = if id > known && partition.is_in(&epoch) {
+        read_dead(inner, link, inner.keys.dead(partition.id), known).await?
     } else {
         Some(Vec::new())
     };
-    Ok(Some(Mark { epoch, from, id, dead, ..told }))
+    Ok(Some(Mark { epoch, from: None, id, dead, ..told }))
 }
 
 /// Dead letters above a place in the log. `None`: the oldest are gone from Redis, and may have been above it.
-async fn read_dead(link: &Link, key: &str, above: LogId) -> Result<Option<Vec<MessageId>>, CallError> {
-    let (mut dead, mut end) = (Vec::new(), "+".to_owned());
+async fn read_dead(
+    inner: &Inner,
+    link: &Link,
+    key: String,
+    above: LogId,
+) -> Result<Option<Vec<MessageId>>, CallError> {
+    let (keys, mut dead, mut from) = ([key], Vec::new(), "+".to_owned());
     loop {
-        let read = redis::cmd("XREVRANGE").arg(key).arg(&end).arg(&["-", "COUNT"]).arg(DEAD_LOOK).to_owned();
-        let letters: Vec<(String, Vec<Vec<u8>>)> = link.command_aside(&read).await?;
-        for (_, fields) in &letters {
-            let [_, place, _, event] = &fields[..] else { continue };
-            let place = std::str::from_utf8(place).ok().and_then(|place| place.parse::<LogId>().ok());
-            if place.is_some_and(|place| place <= above) {
-                return Ok(Some(dead));
-            }
-            dead.extend(event::id_of(event));
-        }
-        match letters.last() {
-            Some((last, _)) if letters.len() == DEAD_LOOK => end = format!("({last}"),
-            _ => return Ok((dead.len() < DEAD_LETTERS).then_some(dead)),
+        let args = Args::new().with(from).with(above).with(DEAD_LOOK);
+        let words: Vec<String> = link.call(&inner.scripts.dead, &keys, args).await?;
+        let Some((next, ids)) = words.split_first() else { return Ok(None) };
+        dead.extend(ids.iter().map(|id| MessageId::trusted(id.as_str())));
+        match next.as_str() {
+            "above" => return Ok(Some(dead)),
+            "end" => return Ok((dead.len() < DEAD_LETTERS).then_some(dead)),
+            _ => from = next.clone(),
         }
     }
 }

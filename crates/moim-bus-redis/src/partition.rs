@@ -12,7 +12,7 @@ use std::{
 };
 
 use moim_bus::{BusError, Receipt};
-use moim_protocol::{AckLevel, Epoch, Message, Position, RoomId, Seq, Timestamp};
+use moim_protocol::{Epoch, Message, Position, RoomId, Seq, Timestamp};
 use tokio::sync::{Notify, oneshot, watch};
 
 use crate::{
@@ -61,6 +61,8 @@ struct State {
     /// The log is stored up to here, in this generation, but for the dead.
     mark: LogId,
     dead: Dead,
+    /// Somebody waits who did so in an older generation already, and has not heard yet of all who were dead there.
+    has_followed: bool,
     in_flight: usize,
     /// The newest fence that came through the pub/sub socket.
     fence: Option<Epoch>,
@@ -99,6 +101,7 @@ impl Partition {
             open_top: 0,
             mark: 0,
             dead: Dead::default(),
+            has_followed: false,
             in_flight: 0,
             fence: None,
             handed_in: None,
@@ -252,6 +255,7 @@ impl Partition {
         // Those who wait for the store follow their rows to the new log.
         let waiting = std::mem::take(&mut state.waiting);
         let all: Vec<_> = waiting.into_values().flatten().collect();
+        state.has_followed = !all.is_empty();
         if !all.is_empty() {
             state.waiting.insert(top, all);
         }
@@ -274,6 +278,9 @@ impl Partition {
         let log_id = if is_of_it { row.time.micros } else { state.open_top };
         if log_id > state.mark {
             state.tail.add(Instant::now(), log_id, row, || keys.answer_of(row));
+        } else if is_of_it && !state.dead.has(&row.id) {
+            // The mark overtook it. It is stored, and sent again after a loss it must not be another message.
+            state.tail.sent(Instant::now(), row, keys.answer_of(row), None);
         }
         true
     }
@@ -317,11 +324,13 @@ impl Partition {
         if state.phase != Phase::Open(mark.epoch.clone()) || mark.id <= state.mark {
             return true;
         }
-        if mark.from > state.mark {
+        if mark.from.is_some_and(|from| from > state.mark || state.has_followed) {
             return false;
         }
+        state.has_followed = false;
         state.mark = mark.id;
         state.tail.stored(mark.id);
+        mark.dead.iter().flatten().for_each(|id| state.tail.refused(id));
         state.dead.heard(mark);
         let later = state.waiting.split_off(&(mark.id + 1));
         let done = std::mem::replace(&mut state.waiting, later);

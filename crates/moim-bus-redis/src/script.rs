@@ -31,6 +31,7 @@ scripts! {
     read_log: + "lua/read_log.lua";
     commit: + "lua/commit.lua";
     mark: + "lua/mark.lua";
+    dead: + "lua/dead.lua";
     lease: + "lua/lease.lua";
     heartbeat: + "lua/heartbeat.lua";
     presence: + "lua/presence.lua";

@@ -24,8 +24,8 @@ const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mark {
     pub(crate) epoch: Epoch,
-    /// It says nothing of the dead at or below this.
-    pub(crate) from: LogId,
+    /// It says nothing of the dead at or below this. `None`: read from Redis, with all the dead that this node did not know.
+    pub(crate) from: Option<LogId>,
     pub(crate) id: LogId,
     pub(crate) store: StoreState,
     /// Of the oldest message that is not stored.
@@ -49,7 +49,7 @@ impl Mark {
     /// As it comes over a channel: in front the script has put which one was before it.
     pub(crate) fn decode_told(text: &str) -> Option<Self> {
         let (from, text) = text.split_once(' ')?;
-        Some(Self { from: from.parse().ok()?, ..Self::decode(text)? })
+        Some(Self { from: Some(from.parse().ok()?), ..Self::decode(text)? })
     }
 
     /// Reads it back.
@@ -60,7 +60,7 @@ impl Mark {
         let store = if words.next()? == "h" { StoreState::Here } else { StoreState::Away };
         let age = Duration::from_millis(words.next()?.parse().ok()?);
         let dead = Some(words.map(MessageId::trusted).collect());
-        Some(Self { epoch, from: 0, id, store, age, dead })
+        Some(Self { epoch, from: None, id, store, age, dead })
     }
 }
 
@@ -156,14 +156,14 @@ mod tests {
     fn mark(store: StoreState, age_ms: u64) -> Mark {
         let age = Duration::from_millis(age_ms);
         let dead = Some(vec![MessageId::trusted("a"), MessageId::trusted("b")]);
-        Mark { epoch: Epoch::trusted("e"), from: 0, id: 7, store, age, dead }
+        Mark { epoch: Epoch::trusted("e"), from: None, id: 7, store, age, dead }
     }
 
     #[test]
     fn marks_are_read_as_written() {
         let none = Mark { dead: Some(Vec::new()), ..mark(StoreState::Away, 12) };
         for mark in [mark(StoreState::Here, 0), none] {
-            let told = Mark { from: 5, ..mark.clone() };
+            let told = Mark { from: Some(5), ..mark.clone() };
             assert_eq!(Mark::decode_told(&format!("5 {}", mark.encode())), Some(told));
             assert_eq!(Mark::decode(&mark.encode()), Some(mark));
         }

@@ -53,15 +53,24 @@ struct Kept {
     nth_send: u64,
 }
 
+struct Sent {
+    seen: Instant,
+    recent: Recent,
+    /// Its row is not kept any more, though it is not stored before the log is up to here.
+    unprotected: Option<LogId>,
+}
+
 /// One partition's.
 pub(crate) struct Tail {
     bytes: Arc<TailBytes>,
     bytes_max: usize,
     rows: BTreeMap<(LogId, RoomId, Seq), Kept>,
-    /// In the order in which they were seen. `None`: what it tells would be wrong by now.
-    recent: VecDeque<(Instant, Option<Recent>)>,
+    /// In the order in which they were seen.
+    recent: VecDeque<Sent>,
     /// How many were seen before the first of them.
     recent_before: u64,
+    /// The log is stored up to here.
+    stored_to: LogId,
     /// The highest number seen in each room that is open here.
     highest: HashMap<RoomId, Option<(Seq, Epoch, Timestamp)>>,
     /// Rows dropped for want of space.
@@ -76,6 +85,7 @@ impl Tail {
             rows: BTreeMap::new(),
             recent: VecDeque::new(),
             recent_before: 0,
+            stored_to: 0,
             highest: HashMap::new(),
             unprotected: 0,
         }
@@ -95,24 +105,32 @@ impl Tail {
             Entry::Vacant(place) => place.insert(Kept { row: row.clone(), nth_send }),
         };
         self.bytes.0.fetch_add(row.weight_bytes(), Ordering::Relaxed);
+        let mut unprotected = None;
         while self.bytes.held() > self.bytes_max && self.rows.len() > 1 {
             self.unprotected += 1;
-            let Some((_, oldest)) = self.rows.pop_first() else { break };
-            // Handed in without its row it would say that the row is stored.
-            self.forget_send(oldest.nth_send);
+            let Some(((place, ..), oldest)) = self.rows.pop_first() else { break };
+            // Handed in without its row, its send would say that the row is stored.
+            if oldest.nth_send == nth_send {
+                unprotected = Some(place);
+            }
+            self.unprotect(oldest.nth_send, place);
             self.forgotten(&oldest);
         }
-        let hash = content_hash(&row.content);
+        self.sent(now, row, key(), unprotected);
+    }
+
+    /// Notes that it was sent, and how far the room's numbers went. `unprotected`: it is not stored, and its row is not kept.
+    pub(crate) fn sent(&mut self, now: Instant, row: &Message, key: String, unprotected: Option<LogId>) {
         let recent = Recent {
-            key: key(),
+            key,
             room: row.room.clone(),
             seq: row.seq,
             epoch: row.epoch.clone(),
             time: row.time,
-            hash,
+            hash: content_hash(&row.content),
             id: row.id.clone(),
         };
-        self.recent.push_back((now, Some(recent)));
+        self.recent.push_back(Sent { seen: now, recent, unprotected });
         self.forget_recent(now);
         self.saw(&row.room, row.seq, &row.epoch, row.time);
     }
@@ -130,16 +148,16 @@ impl Tail {
         self.bytes.0.fetch_sub(kept.row.weight_bytes(), Ordering::Relaxed);
     }
 
-    fn forget_send(&mut self, nth: u64) {
-        let at = nth.checked_sub(self.recent_before).and_then(|at| usize::try_from(at).ok());
-        if let Some((_, recent)) = at.and_then(|at| self.recent.get_mut(at)) {
-            *recent = None;
+    fn unprotect(&mut self, nth_send: u64, place: LogId) {
+        let at = nth_send.checked_sub(self.recent_before).and_then(|at| usize::try_from(at).ok());
+        if let Some(sent) = at.and_then(|at| self.recent.get_mut(at)) {
+            sent.unprotected = Some(place);
         }
     }
 
     /// Forgets sends that are too old to be tried again, with the memory they took.
     pub(crate) fn forget_recent(&mut self, now: Instant) {
-        let too_old = |(seen, _): &(Instant, Option<Recent>)| now.duration_since(*seen) > RECENT_KEPT;
+        let too_old = |sent: &Sent| now.duration_since(sent.seen) > RECENT_KEPT;
         while self.recent.len() > RECENT_MAX || self.recent.front().is_some_and(too_old) {
             self.recent.pop_front();
             self.recent_before += 1;
@@ -167,6 +185,7 @@ impl Tail {
 
     /// The log up to this id is stored.
     pub(crate) fn stored(&mut self, log_id: LogId) {
+        self.stored_to = self.stored_to.max(log_id);
         while let Some(entry) = self.rows.first_entry() {
             if entry.key().0 > log_id {
                 return;
@@ -176,18 +195,30 @@ impl Tail {
         }
     }
 
+    /// The store refuses it for good: sent again, it is refused again.
+    pub(crate) fn refused(&mut self, id: &MessageId) {
+        for sent in self.recent.iter_mut().filter(|sent| sent.recent.id == *id) {
+            sent.unprotected = Some(LogId::MAX);
+        }
+    }
+
     /// Forgets a row, wherever it stands, and that it was sent.
     pub(crate) fn remove(&mut self, room: &RoomId, seq: Seq) {
         let removed: Vec<_> =
             self.rows.extract_if(.., |(_, of, at), _| *at == seq && of == room).map(|(_, kept)| kept).collect();
         for kept in removed {
-            self.forget_send(kept.nth_send);
+            self.unprotect(kept.nth_send, LogId::MAX);
             self.forgotten(&kept);
         }
     }
 
     /// All of it is in another log now, at or below this id.
     pub(crate) fn moved_to(&mut self, log_id: LogId) {
+        for sent in &mut self.recent {
+            // What was not kept may be nowhere.
+            sent.unprotected = sent.unprotected.filter(|place| *place > self.stored_to).map(|_| LogId::MAX);
+        }
+        self.stored_to = 0;
         for ((_, room, seq), kept) in std::mem::take(&mut self.rows) {
             // Read and relayed it may have stood in two places.
             if let Some(same) = self.rows.insert((log_id, room, seq), kept) {
@@ -225,7 +256,8 @@ impl Tail {
 
     pub(crate) fn recent(&mut self, now: Instant) -> Vec<Recent> {
         self.forget_recent(now);
-        self.recent.iter().filter_map(|(_, recent)| recent.clone()).collect()
+        let is_known = |sent: &&Sent| sent.unprotected.is_none_or(|place| place <= self.stored_to);
+        self.recent.iter().filter(is_known).map(|sent| sent.recent.clone()).collect()
     }
 
     pub(crate) fn highest(&self) -> Vec<(RoomId, Seq, Epoch, Timestamp)> {
@@ -348,6 +380,15 @@ mod tests {
         tail.remove(&RoomId::trusted("r"), Seq(5));
         assert_eq!((seqs(&tail), known(&mut tail)), (vec![4, 6], vec![1, 4, 6]));
         assert_eq!(tail.bytes.held(), 2 * weight);
+        tail.stored(2);
+        assert_eq!(known(&mut tail), [1, 2, 4, 6], "it was stored after all");
+        tail.moved_to(9);
+        tail.stored(9);
+        assert_eq!(known(&mut tail), [1, 2, 4, 6], "3 may be nowhere, and 5 is elsewhere");
+        for (place, seq) in [(13, 9), (12, 8), (11, 7), (10, 0)] {
+            tail.add(now, place, &row(seq, "x"), String::new);
+        }
+        assert_eq!(known(&mut tail), [1, 2, 4, 6, 9, 8, 7], "the one that came last is the oldest, and was not kept");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! Not here: the same with real servers (`tests/redis`).
 
 use moim_bus::StoreState;
-use moim_protocol::{MessageId, Position, Timestamp, UserName};
+use moim_protocol::{AckLevel, MessageId, Timestamp, UserName};
 
 use super::*;
 
@@ -34,7 +34,7 @@ fn row(of: &str, micros: u64) -> Arc<Message> {
 
 fn mark(of: &str, id: LogId, dead: &[LogId]) -> Mark {
     let dead = Some(dead.iter().map(|id| MessageId::trusted(id.to_string())).collect());
-    Mark { epoch: epoch(of), from: 0, id, store: StoreState::Here, age: Duration::ZERO, dead }
+    Mark { epoch: epoch(of), from: None, id, store: StoreState::Here, age: Duration::ZERO, dead }
 }
 
 type Answered = oneshot::Receiver<Result<Receipt, BusError>>;
@@ -114,6 +114,7 @@ fn what_the_mark_has_passed_is_stored() {
     assert_eq!(level(&mut accept(&partition, &row("a", 6), Wanted::Wal)), Some(AckLevel::Wal));
     assert!(partition.keep(&epoch("a"), &row("a", 5), &keys()));
     assert!(partition.is_flushed(), "what is stored needs no keeping");
+    assert_eq!(partition.hand_in().recent.len(), 1, "but that it was sent is known for a minute");
 }
 
 #[test]
@@ -177,6 +178,32 @@ fn the_dead_are_known_wherever_they_stand() {
 }
 
 #[test]
+fn who_followed_to_a_new_log_hears_first_of_the_dead_of_the_old_one() {
+    let partition = partition();
+    partition.open(&epoch("a"), 0, false);
+    let mut waiting = accept(&partition, &row("a", 5), Wanted::Stored);
+    partition.stale(&epoch("a"));
+    partition.open(&epoch("b"), 9, false);
+    let now = Instant::now();
+    assert!(!partition.marked(now, &Mark { from: Some(0), ..mark("b", 9, &[]) }), "it may have died before");
+    assert!(waiting.try_recv().is_err());
+    assert!(partition.marked(now, &mark("b", 9, &[5])), "as it is read");
+    assert!(is_refused(&mut waiting));
+}
+
+#[test]
+fn nobody_says_of_a_dead_letter_that_it_is_stored() {
+    let partition = partition();
+    partition.open(&epoch("a"), 0, false);
+    for micros in [5, 6] {
+        assert!(partition.keep(&epoch("a"), &row("a", micros), &keys()));
+    }
+    partition.marked(Instant::now(), &mark("a", 6, &[5]));
+    let known: Vec<_> = partition.hand_in().recent.iter().map(|recent| recent.seq.0).collect();
+    assert_eq!(known, [6], "handed in without its row it would say so");
+}
+
+#[test]
 fn an_answer_that_comes_after_the_mark_knows_the_dead() {
     let partition = partition();
     partition.open(&epoch("a"), 0, false);
@@ -192,14 +219,14 @@ fn nobody_is_told_stored_while_it_is_not_known_who_is_dead() {
     let now = Instant::now();
     assert!(partition.marked(now, &mark("a", 4, &[])));
     let mut waiting = [5, 6].map(|micros| accept(&partition, &row("a", micros), Wanted::Stored));
-    assert!(!partition.marked(now, &Mark { from: 5, ..mark("a", 6, &[]) }), "the one up to 5 was missed");
+    assert!(!partition.marked(now, &Mark { from: Some(5), ..mark("a", 6, &[]) }), "the one up to 5 was missed");
     assert!(waiting[0].try_recv().is_err() && waiting[1].try_recv().is_err());
     // It is read, and by then too many are dead to know them all.
-    assert!(partition.marked(now, &Mark { from: 4, dead: None, ..mark("a", 6, &[]) }));
+    assert!(partition.marked(now, &Mark { dead: None, ..mark("a", 6, &[]) }));
     for answered in &mut waiting {
         assert!(matches!(answered.try_recv(), Ok(Err(BusError::Unavailable(_)))), "to be sent again");
     }
-    assert!(partition.marked(now, &Mark { from: 6, ..mark("a", 7, &[]) }));
+    assert!(partition.marked(now, &Mark { from: Some(6), ..mark("a", 7, &[]) }));
     assert_eq!(level(&mut accept(&partition, &row("a", 7), Wanted::Wal)), Some(AckLevel::Stored));
 }
 

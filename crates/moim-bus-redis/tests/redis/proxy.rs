@@ -28,6 +28,8 @@ pub(crate) enum AtEnd {
     Keep,
 }
 
+const READ_BYTES: usize = 64 * 1024;
+
 struct State {
     at_end: AtEnd,
     /// The server, and whether nothing goes through.
@@ -177,7 +179,8 @@ async fn carry(
     (state, link): (&State, &Link),
     unanswered: &mut Vec<u8>,
 ) -> Ended {
-    let (mut asked, mut said) = (Vec::new(), Vec::new());
+    // As large as what is read at once: an empty one would grow by 64 bytes, and stay there.
+    let (mut asked, mut said) = (Vec::with_capacity(READ_BYTES), Vec::with_capacity(READ_BYTES));
     // When the server may be read again.
     let mut turn = Instant::now();
     loop {
