@@ -47,7 +47,8 @@ pub(crate) async fn run(inner: Arc<Inner>) {
 }
 
 async fn read_mark(inner: &Inner, link: &Link, partition: &Partition) -> Result<Option<Mark>, CallError> {
-    let read = redis::cmd("HMGET").arg(inner.keys.mark(partition.id)).arg(&["epoch", "id", "text"]).to_owned();
+    let read =
+        redis::cmd("HMGET").arg(inner.keys.mark(partition.id)).arg(&["epoch", "id", "text"]).to_owned();
     let (epoch, id, text): (Option<String>, Option<u64>, Option<String>) = link.command(&read).await?;
     let Some(told) = text.as_deref().and_then(Mark::decode) else { return Ok(None) };
     let (Some(epoch), Some(id)) = (epoch, id) else { return Ok(Some(told)) };

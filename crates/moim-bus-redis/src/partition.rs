@@ -2,6 +2,8 @@
 //! lock; no calls to Redis.
 //! Not here: how a generation is opened (`recovery`), what is sent (`lane`).
 
+mod hand_in;
+
 use std::{
     collections::BTreeMap,
     sync::{
@@ -20,8 +22,10 @@ use crate::{
     keys::Keys,
     lock::locked,
     store_view::{Dead, Mark, StoreView},
-    tail::{LogId, Recent, Tail, TailBytes},
+    tail::{LogId, Tail, TailBytes},
 };
+
+pub(crate) use hand_in::HandIn;
 
 pub(crate) type Answer = oneshot::Sender<Result<Receipt, BusError>>;
 
@@ -73,13 +77,6 @@ struct State {
     tail: Tail,
     waiting: BTreeMap<LogId, Vec<Waiting>>,
     store: StoreView,
-}
-
-/// What a node hands in.
-pub(crate) struct HandIn {
-    pub(crate) rows: Vec<Arc<Message>>,
-    pub(crate) recent: Vec<Recent>,
-    pub(crate) highest: Vec<(RoomId, Seq, Epoch, Timestamp)>,
 }
 
 /// One partition. Shared by its `Arc`.
@@ -190,59 +187,6 @@ impl Partition {
         self.lock().in_flight == 0
     }
 
-    /// What it knows is in that generation. `round`: what was handed in before it is gone.
-    pub(crate) fn has_handed_in(&self, epoch: &Epoch, round: &str) -> bool {
-        let state = self.lock();
-        let has = |(of, at): &(Epoch, String)| of == epoch && at == round;
-        state.opened.as_ref() == Some(epoch) || state.handed_in.as_ref().is_some_and(has)
-    }
-
-    pub(crate) fn handed_in(&self, epoch: &Epoch, round: &str) {
-        self.lock().handed_in = Some((epoch.clone(), round.to_owned()));
-    }
-
-    /// What Redis may have lost. Of the log of that generation it has everything up to that place, or had it and it was stored:
-    /// handed in again, it would only fill a Redis that is nearly full.
-    pub(crate) fn hand_in_above(&self, (epoch, top): &(Epoch, LogId)) -> HandIn {
-        if self.lock().opened.as_ref() != Some(epoch) {
-            return self.hand_in();
-        }
-        let is_there = |of: &Epoch, time: Timestamp| event::generation_of(of) == *epoch && time.micros <= *top;
-        let mut state = self.lock();
-        let mut recent = state.tail.recent(Instant::now());
-        recent.retain(|recent| !is_there(&recent.epoch, recent.time));
-        let mut highest = state.tail.highest();
-        highest.retain(|(_, _, of, time)| !is_there(of, *time));
-        HandIn { rows: state.tail.rows_above(*top), recent, highest }
-    }
-
-    pub(crate) fn hand_in(&self) -> HandIn {
-        let mut state = self.lock();
-        let recent = state.tail.recent(Instant::now());
-        HandIn { rows: state.tail.rows(), recent, highest: state.tail.highest() }
-    }
-
-    /// A row that was sent again meanwhile, and is in the log under another number: this one will never be stored, nor be handed
-    /// in once more. Who waits for it gets the other one when it is sent again.
-    pub(crate) fn has_another_number(&self, row: &Message) {
-        let mut state = self.lock();
-        state.tail.remove(&row.room, row.seq);
-        let mut gone = Vec::new();
-        for list in state.waiting.values_mut() {
-            gone.extend(list.extract_if(.., |waiting| waiting.receipt.id == row.id));
-        }
-        state.waiting.retain(|_, list| !list.is_empty());
-        drop(state);
-        for Waiting { answer, .. } in gone {
-            let why = "it has another number now, and the same client id is safe to send again";
-            reply(answer, Err(BusError::Unavailable(why.into())));
-        }
-    }
-
-    pub(crate) fn knows_nothing(&self) -> bool {
-        self.lock().tail.knows_nothing(Instant::now())
-    }
-
     /// A generation is open, its log at least up to `top`.
     pub(crate) fn open(&self, epoch: &Epoch, top: LogId, is_first: bool) {
         self.is_first.store(is_first, Ordering::Release);
@@ -336,7 +280,9 @@ impl Partition {
         let done = std::mem::replace(&mut state.waiting, later);
         let mut over = Vec::new();
         for (log_id, list) in done {
-            over.extend(list.into_iter().map(|waiting| (state.dead.outcome(log_id, waiting.receipt), waiting.answer)));
+            over.extend(
+                list.into_iter().map(|waiting| (state.dead.outcome(log_id, waiting.receipt), waiting.answer)),
+            );
         }
         // Whoever followed its row from an older log does not know where the row stands in this one.
         if mark.dead.as_ref().is_none_or(|dead| !dead.is_empty()) {

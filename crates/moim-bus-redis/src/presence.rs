@@ -480,7 +480,11 @@ mod tests {
         presence.loads(&room());
         presence.loaded(Instant::now(), &room(), time, Some(vec![(OTHER, here(3))]));
         presence.leases(&[(OTHER, now)]);
-        assert_eq!(presence.not_buried(), [OTHER, OWN], "its lease has ended, and it may know what nobody else does");
+        assert_eq!(
+            presence.not_buried(),
+            [OTHER, OWN],
+            "its lease has ended, and it may know what nobody else does"
+        );
         let lease = Duration::from_secs(8);
         presence.nobody_dies_before(now + lease);
         presence.leases(&[(OTHER, now - lease)]);

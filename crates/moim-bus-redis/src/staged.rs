@@ -137,7 +137,15 @@ mod tests {
 
     fn recent(key: String) -> Recent {
         let (epoch, id) = (Epoch::trusted("e"), MessageId::trusted("id"));
-        Recent { key, room: RoomId::trusted("c"), seq: Seq(9), epoch, time: Timestamp { micros: 9 }, hash: 7, id }
+        Recent {
+            key,
+            room: RoomId::trusted("c"),
+            seq: Seq(9),
+            epoch,
+            time: Timestamp { micros: 9 },
+            hash: 7,
+            id,
+        }
     }
 
     #[test]

@@ -204,8 +204,11 @@ impl Tail {
 
     /// Forgets a row, wherever it stands, and that it was sent.
     pub(crate) fn remove(&mut self, room: &RoomId, seq: Seq) {
-        let removed: Vec<_> =
-            self.rows.extract_if(.., |(_, of, at), _| *at == seq && of == room).map(|(_, kept)| kept).collect();
+        let removed: Vec<_> = self
+            .rows
+            .extract_if(.., |(_, of, at), _| *at == seq && of == room)
+            .map(|(_, kept)| kept)
+            .collect();
         for kept in removed {
             self.unprotect(kept.nth_send, LogId::MAX);
             self.forgotten(&kept);
@@ -388,7 +391,11 @@ mod tests {
         for (place, seq) in [(13, 9), (12, 8), (11, 7), (10, 0)] {
             tail.add(now, place, &row(seq, "x"), String::new);
         }
-        assert_eq!(known(&mut tail), [1, 2, 4, 6, 9, 8, 7], "the one that came last is the oldest, and was not kept");
+        assert_eq!(
+            known(&mut tail),
+            [1, 2, 4, 6, 9, 8, 7],
+            "the one that came last is the oldest, and was not kept"
+        );
     }
 
     #[test]

@@ -219,7 +219,10 @@ fn nobody_is_told_stored_while_it_is_not_known_who_is_dead() {
     let now = Instant::now();
     assert!(partition.marked(now, &mark("a", 4, &[])));
     let mut waiting = [5, 6].map(|micros| accept(&partition, &row("a", micros), Wanted::Stored));
-    assert!(!partition.marked(now, &Mark { from: Some(5), ..mark("a", 6, &[]) }), "the one up to 5 was missed");
+    assert!(
+        !partition.marked(now, &Mark { from: Some(5), ..mark("a", 6, &[]) }),
+        "the one up to 5 was missed"
+    );
     assert!(waiting[0].try_recv().is_err() && waiting[1].try_recv().is_err());
     // It is read, and by then too many are dead to know them all.
     assert!(partition.marked(now, &Mark { dead: None, ..mark("a", 6, &[]) }));

@@ -99,7 +99,11 @@ async fn what_was_stored_and_is_lost_from_redis_is_not_passed_over() {
     })
     .await;
     let head = ring.map(|ring| ring.head.seq);
-    assert_eq!(head, Some(said[39].1.position.seq), "a page would end too early, and say that it is complete");
+    assert_eq!(
+        head,
+        Some(said[39].1.position.seq),
+        "a page would end too early, and say that it is complete"
+    );
     said.push(("c".into(), peers[0].say(&room, "c").await));
     for peer in &peers {
         peer.join(&room).await;

@@ -25,7 +25,8 @@ async fn ring(peer: &Peer, room: &RoomId) -> Ring {
 
 /// Whether it leads past one of these as if it had never been.
 fn skips(ring: &Ring, seqs: &[Seq]) -> bool {
-    let passes = |seq: &Seq| ring.rows.iter().any(|row| row.prev.is_none_or(|prev| prev < *seq) && *seq < row.seq);
+    let passes =
+        |seq: &Seq| ring.rows.iter().any(|row| row.prev.is_none_or(|prev| prev < *seq) && *seq < row.seq);
     seqs.iter().any(passes)
 }
 
@@ -49,7 +50,8 @@ async fn what_a_paused_node_knows_is_handed_in_late() {
     let new = talk(&peers[1..], &room, "b", 5).await;
     proxy.release();
     until("the rows are announced", async || peers[1].late().await.len() >= old.len() - 1).await;
-    let seqs: Vec<_> = old.iter().filter(|(text, _)| text != again).map(|(_, old)| old.position.seq).collect();
+    let seqs: Vec<_> =
+        old.iter().filter(|(text, _)| text != again).map(|(_, old)| old.position.seq).collect();
     let meanwhile = ring(&peers[1], &room).await;
     assert_eq!(meanwhile.late, Some((seqs[0], seqs[8])), "no page across them may say that it is complete");
     // Those who drain come last: until now nothing was stored.

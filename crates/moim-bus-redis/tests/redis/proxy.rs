@@ -60,7 +60,12 @@ impl Proxy {
     pub(crate) async fn before(server: SocketAddr, at_end: AtEnd) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("its address");
-        let state = State { at_end, server: watch::channel((server, false)).0, pace: AtomicUsize::new(usize::MAX), links: Mutex::default() };
+        let state = State {
+            at_end,
+            server: watch::channel((server, false)).0,
+            pace: AtomicUsize::new(usize::MAX),
+            links: Mutex::default(),
+        };
         let (state, mut tasks) = (Arc::new(state), JoinSet::new());
         tasks.spawn(accept(listener, state.clone()));
         Self { address, state, _tasks: tasks }
