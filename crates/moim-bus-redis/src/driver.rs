@@ -7,9 +7,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::{FutureExt, StreamExt, stream};
+use futures_util::FutureExt;
 use moim_bus::Relayed;
-use moim_protocol::{Epoch, RoomEvent, RoomId, Timestamp};
+use moim_protocol::{RoomEvent, RoomId, Timestamp};
 use tokio::{
     sync::mpsc,
     task::{AbortHandle, JoinSet},
@@ -19,26 +19,19 @@ use tokio::{
 use crate::{
     burials, counts,
     inner::{Inner, Site},
-    link::{CallError, Link},
-    news, nodes, recovery,
-    store_view::Mark,
+    link::Link,
+    marks, news, nodes, recovery,
     topology::Change,
 };
 
 /// How often those who wait are looked at: for the store, or for a notice.
 const WAITING_LOOK: Duration = Duration::from_millis(100);
-/// How often marks are read that may have been lost on the way.
-const MARKS_LOOK: Duration = Duration::from_millis(500);
 /// How often a cluster is asked where its slots are, beside when it says that one has moved.
 const CLUSTER_LOOK: Duration = Duration::from_secs(10);
 /// Between two tries to find the cluster at all.
 const CLUSTER_RETRY: Duration = Duration::from_millis(250);
 /// Before a task that panicked begins again.
 const BEGIN_AGAIN: Duration = Duration::from_millis(200);
-/// Calls under way at the same time in a round over partitions.
-const AT_ONCE: usize = 64;
-/// Dead letters looked at when a mark is read late.
-const DEAD_LOOK: usize = 64;
 
 /// What the bus does beside its callers; the gateway spawns [`RedisDriver::run`].
 pub struct RedisDriver {
@@ -73,7 +66,7 @@ impl RedisDriver {
         let node = inner.clone();
         tasks.spawn(again("waiting", move || look_at_waiting(node.clone())));
         let node = inner.clone();
-        tasks.spawn(again("marks", move || look_at_marks(node.clone())));
+        tasks.spawn(again("marks", move || marks::run(node.clone())));
         // Full: the cluster is not asked again before they are taken.
         let (found, mut changes) = mpsc::channel(1);
         if inner.map.is_cluster() {
@@ -232,34 +225,6 @@ async fn look_at_waiting(inner: Arc<Inner>) {
         }
         inner.tell_counts();
     }
-}
-
-/// Watermarks come over pub/sub and may be lost: whoever needs them reads them, too.
-async fn look_at_marks(inner: Arc<Inner>) {
-    loop {
-        sleep(MARKS_LOOK).await;
-        let needed = inner.partitions.iter().filter(|partition| partition.needs_marks());
-        stream::iter(needed)
-            .for_each_concurrent(AT_ONCE, async |partition| {
-                let Some(link) = inner.map.link_of(partition.id) else { return };
-                if let Ok(Some(mark)) = read_mark(&inner, &link, partition.id).await {
-                    partition.marked(Instant::now(), &mark);
-                }
-            })
-            .await;
-    }
-}
-
-async fn read_mark(inner: &Inner, link: &Link, partition: u32) -> Result<Option<Mark>, CallError> {
-    let (mark, dead) = (inner.keys.mark(partition), inner.keys.dead(partition));
-    let read = redis::cmd("HMGET").arg(mark).arg(&["epoch", "id", "text"]).to_owned();
-    let (epoch, id, text): (Option<String>, Option<u64>, Option<String>) = link.command(&read).await?;
-    let Some(told) = text.as_deref().and_then(Mark::decode) else { return Ok(None) };
-    let (Some(epoch), Some(id)) = (epoch, id) else { return Ok(Some(told)) };
-    let read = redis::cmd("XREVRANGE").arg(dead).arg(&["+", "-", "COUNT"]).arg(DEAD_LOOK).to_owned();
-    let letters: Vec<(String, Vec<String>)> = link.command(&read).await?;
-    let dead = letters.iter().filter_map(|(_, fields)| fields.get(1)?.parse().ok()).collect();
-    Ok(Some(Mark { epoch: Epoch::trusted(epoch), id, dead, ..told }))
 }
 
 /// Where a cluster's slots are, now and whenever one has moved.

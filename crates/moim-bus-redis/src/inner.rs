@@ -15,7 +15,7 @@ use moim_bus::{BusError, BusHealth, Here, Logs, RelaySink, Relayed, SeedSource, 
 use moim_protocol::{Epoch, Notice, RoomId, Timestamp, Typing};
 use moim_telemetry::Registry;
 use tokio::{
-    sync::{Notify, mpsc},
+    sync::{Notify, Semaphore, mpsc},
     task::JoinSet,
     time::sleep,
 };
@@ -82,13 +82,16 @@ pub(crate) struct Inner {
     /// Partitions that may not be open.
     pub(crate) attention: Mutex<BTreeSet<u32>>,
     pub(crate) attention_came: Notify,
+    pub(crate) recovery_turns: Semaphore,
     /// Some slot is not where it was.
     pub(crate) moved: Notify,
     /// Deaths, and what follows from them.
     pub(crate) burials: Burials,
+    /// A mark came over pub/sub that does not follow the one before.
+    pub(crate) mark_missed: Notify,
     /// Short tasks: one for each room with sends on their way, each signal, each room read. The driver ends them.
     tasks: Mutex<JoinSet<()>>,
-    signals: Arc<tokio::sync::Semaphore>,
+    signals: Arc<Semaphore>,
     is_closed: AtomicBool,
     pub(crate) tail_bytes: Arc<TailBytes>,
 }
@@ -129,9 +132,11 @@ impl Inner {
             lost: Mutex::default(),
             attention: Mutex::default(),
             attention_came: Notify::new(),
+            recovery_turns: Semaphore::new(crate::recovery::TURNS),
             moved: Notify::new(),
             burials: Burials::default(),
-            signals: Arc::new(tokio::sync::Semaphore::new(SIGNALS_MAX)),
+            mark_missed: Notify::new(),
+            signals: Arc::new(Semaphore::new(SIGNALS_MAX)),
             is_closed: AtomicBool::new(false),
             keys,
             map,

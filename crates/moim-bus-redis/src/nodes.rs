@@ -2,7 +2,6 @@
 //! Not here: what a lease holder does (`log`), what follows when a node is dead (`presence`).
 
 use std::{
-    collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicI64, AtomicU64, Ordering},
@@ -61,8 +60,6 @@ struct State {
     tell_again: u8,
     /// When it first knew this node, and whether nobody else was there.
     registered: Option<(Instant, bool)>,
-    /// Until when each node counts as alive, by memory: Redis may lose its leases with the rest.
-    seen: HashMap<NodeId, Instant>,
     /// Live nodes that drain logs.
     writers: Vec<NodeId>,
 }
@@ -98,14 +95,6 @@ impl Beat {
 
     pub(crate) fn is_full(&self) -> bool {
         self.memory_percent.load(Ordering::Relaxed) >= MEMORY_FULL
-    }
-
-    /// Nodes that may know something of a lost generation.
-    pub(crate) fn seen_alive(&self) -> Vec<NodeId> {
-        let now = Instant::now();
-        let mut state = self.lock();
-        state.seen.retain(|_, until| *until > now);
-        state.seen.keys().copied().collect()
     }
 
     /// Which of the live writers should drain a partition (rendezvous hashing: Thaler and Ravishankar, 1996).
@@ -208,7 +197,6 @@ fn take_note(inner: &Inner, site: &Site, asked: Instant, words: &[String]) {
     let alone = alive.iter().all(|(node, _)| *node == inner.config.node);
     state.registered.get_or_insert_with(|| (Instant::now(), alone));
     state.writers = writers;
-    state.seen.extend(alive.iter().copied());
     let changed = std::mem::replace(&mut state.replication_id, replication_id.clone()) != *replication_id;
     let was_cut_off = state.answered.replace(asked).is_none_or(|before| asked - before > REFRESH * 2);
     if was_cut_off || changed {

@@ -304,6 +304,13 @@ impl Presence {
         node == self.node || self.lock().alive.get(&node).is_some_and(|until| *until > Instant::now())
     }
 
+    /// Nodes that may know something of a lost generation: all that are not buried. By memory, and not by the clock: Redis may
+    /// lose its leases with the rest, and while it is away they end without anybody having died. One memory for all servers:
+    /// a master that takes over in a cluster is a new one to this node, its people are not.
+    pub(crate) fn not_buried(&self) -> Vec<NodeId> {
+        self.lock().alive.keys().copied().filter(|node| *node != self.node).chain([self.node]).collect()
+    }
+
     /// All of them together, as far as their nodes live.
     pub(crate) fn sum(&self, all: Vec<(NodeId, Here)>) -> Here {
         let mut sum = Here::default();
@@ -458,11 +465,17 @@ mod tests {
         presence.loads(&room());
         presence.loaded(Instant::now(), &room(), time, Some(vec![(OTHER, here(3))]));
         presence.leases(&[(OTHER, now)]);
+        assert_eq!(
+            presence.not_buried(),
+            [OTHER, OWN],
+            "its lease has ended, and it may know what nobody else does"
+        );
         let lease = Duration::from_secs(8);
         presence.nobody_dies_before(now + lease);
         presence.leases(&[(OTHER, now - lease)]);
         assert!(presence.bury(now + lease / 2, time).dead.is_empty());
         assert_eq!(presence.bury(now + lease, time).dead, [OTHER]);
+        assert_eq!(presence.not_buried(), [OWN]);
     }
 
     #[test]

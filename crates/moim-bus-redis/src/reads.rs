@@ -95,7 +95,12 @@ impl Inner {
                 sleep(RETRY).await;
                 continue;
             };
-            let keys = [self.keys.generation(partition.id), self.keys.head(room), self.keys.ring(room)];
+            let keys = [
+                self.keys.generation(partition.id),
+                self.keys.head(room),
+                self.keys.ring(room),
+                self.keys.log(partition.id),
+            ];
             let below = wanted.below.map_or_else(|| "+".into(), |below| format!("({below}-0"));
             let args = Args::new().with(&epoch).with(wanted.rows_max).with(RING_BYTES_MAX).with(below);
             let answered: Result<Vec<Vec<u8>>, _> = link.call_aside(&self.scripts.ring, &keys, args).await;
@@ -139,8 +144,10 @@ impl Inner {
             Some((head, last, Seq(text(4)?.parse().ok()?), text(5)?.parse().ok()?))
         };
         let Some((head, last, stored, version)) = numbers() else { return Answer::Broken };
+        let late = text(6).and_then(|late| late.split_once(' '));
+        let late = late.and_then(|(low, high)| Some((Seq(low.parse().ok()?), Seq(high.parse().ok()?))));
         let mut rows: Vec<Arc<Message>> =
-            words[6..].iter().rev().filter_map(|event| event::decode(room, event)).collect();
+            words[7..].iter().rev().filter_map(|event| event::decode(room, event)).collect();
         // What is read is shown, so it is kept like what is relayed: Redis may lose it.
         let kept =
             rows.iter().filter(|row| row.seq > stored).all(|row| partition.keep(epoch, row, &self.keys));
@@ -152,7 +159,7 @@ impl Inner {
         let chain =
             rows.windows(2).rposition(|pair| pair[1].prev != Some(pair[0].seq)).map_or(0, |at| at + 1);
         rows.drain(..chain);
-        Answer::Ring(Ring { head, last, stored, version, rows })
+        Answer::Ring(Ring { head, last, stored, version, late, rows })
     }
 
     /// Brings a room to Redis. However many need it, the store is asked once. `asked`: the Redis time at which it was not

@@ -21,26 +21,30 @@ macro_rules! scripts {
     };
     (@library) => { "" };
     (@library recovery) => { include_str!("lua/lib_recovery.lua") };
+    (@library late) => { include_str!("lua/lib_late.lua") };
 }
 
 scripts! {
     publish: + "lua/publish.lua";
     seed: + "lua/seed.lua";
-    ring: + "lua/ring.lua";
+    ring: late + "lua/ring.lua";
     read_log: + "lua/read_log.lua";
     commit: + "lua/commit.lua";
     mark: + "lua/mark.lua";
+    dead: + "lua/dead.lua";
     lease: + "lua/lease.lua";
     heartbeat: + "lua/heartbeat.lua";
     presence: + "lua/presence.lua";
     open: + "lua/open.lua";
     hand_in: recovery + "lua/hand_in.lua";
     enough: recovery + "lua/enough.lua";
+    read_staged: recovery + "lua/read_staged.lua";
     merge: recovery + "lua/merge.lua";
     raise: recovery + "lua/raise.lua";
     remember: recovery + "lua/remember.lua";
     opened: recovery + "lua/opened.lua";
-    late: + "lua/late.lua";
+    late: late + "lua/late.lua";
+    late_highest: late + "lua/late_highest.lua";
 }
 
 fn script(parts: &[&str], sharded: bool) -> Script {

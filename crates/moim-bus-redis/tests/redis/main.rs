@@ -13,6 +13,7 @@ mod log;
 mod many_cold;
 mod moved_slot;
 mod nodes;
+mod outage;
 mod own;
 mod peer;
 mod presence;

@@ -143,8 +143,25 @@ async fn two_who_drain_one_log_do_no_harm() {
     other.abort();
 }
 
+/// What happens to a full Redis before it is drained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Meanwhile {
+    AnotherHolder,
+    AnotherGeneration,
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_redis_is_drained_by_a_new_lease_holder() {
+    a_full_redis_is_drained_after(Meanwhile::AnotherHolder).await;
+}
+
+/// Nothing is drained before the generation is open, so it must open in a Redis that takes nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_redis_is_drained_in_a_new_generation() {
+    a_full_redis_is_drained_after(Meanwhile::AnotherGeneration).await;
+}
+
+async fn a_full_redis_is_drained_after(meanwhile: Meanwhile) {
     const BYTES: usize = 64 * 1024;
     let (rows, redis, room, prefix) = (
         Rows::new(),
@@ -170,8 +187,13 @@ async fn a_full_redis_is_drained_by_a_new_lease_holder() {
     let used: u64 = redis.info("memory", "used_memory").await.parse().expect("a number");
     let _: String = redis.ask(&format!("CONFIG SET maxmemory {}", used / 10 * 9)).await;
     redis.try_ask::<String>("SET x y").await.expect_err("it is full");
-    drop(writer);
-    let writer = Peer::start(&rows, nth_config(&urls, Topology::Single, &prefix, 0)).await;
+    let (writer, _replica) = match meanwhile {
+        Meanwhile::AnotherHolder => {
+            drop(writer);
+            (Peer::start(&rows, nth_config(&urls, Topology::Single, &prefix, 0)).await, None)
+        }
+        Meanwhile::AnotherGeneration => (writer, Some(redis.replica().await)),
+    };
     rows.set_stuck(false);
     until("it is drained", async || rows.of(&room).len() >= said.len()).await;
     let peers = [sender, writer];

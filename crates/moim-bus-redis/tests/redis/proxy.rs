@@ -16,7 +16,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
     task::JoinSet,
-    time::sleep,
+    time::{Instant, sleep, sleep_until},
 };
 
 /// Bytes carried at a time.
@@ -35,6 +35,8 @@ struct State {
     at_end: AtEnd,
     /// The server, and whether nothing goes through.
     server: watch::Sender<(SocketAddr, bool)>,
+    /// Bytes that a connection brings from the server in ten milliseconds.
+    pace: AtomicUsize,
     links: Mutex<Vec<Arc<Link>>>,
     /// A connection over which this is said is stuck from then on.
     sticks_at: Mutex<Option<&'static [u8]>>,
@@ -76,7 +78,8 @@ impl Proxy {
         let address = listener.local_addr().expect("its address");
         let server = watch::channel((server, false)).0;
         let (links, sticks_at, said) = (Mutex::default(), Mutex::default(), AtomicUsize::default());
-        let state = State { at_end, server, links, sticks_at, said, late_ms: AtomicU64::default() };
+        let (pace, late_ms) = (AtomicUsize::new(usize::MAX), AtomicU64::default());
+        let state = State { at_end, server, pace, links, sticks_at, said, late_ms };
         let (state, mut tasks) = (Arc::new(state), JoinSet::new());
         tasks.spawn(accept(listener, state.clone()));
         Self { address, state, _tasks: tasks }
@@ -118,6 +121,15 @@ impl Proxy {
     /// Another server is behind it.
     pub(crate) fn switch(&self, server: SocketAddr) {
         self.state.server.send_replace((server, false));
+    }
+
+    /// What a server says comes at that pace from now on, on each connection.
+    pub(crate) fn slow_down(&self, bytes_per_second: usize) {
+        self.state.pace.store(bytes_per_second / 100, Ordering::Release);
+    }
+
+    pub(crate) fn speed_up(&self) {
+        self.state.pace.store(usize::MAX, Ordering::Release);
     }
 
     fn links(&self) -> Vec<Arc<Link>> {
@@ -216,11 +228,22 @@ async fn carry(
     link: &Link,
     unanswered: &mut Vec<u8>,
 ) -> Ended {
+    // As large as what is read at once: an empty one would grow by 64 bytes, and stay there.
     let (mut asked, mut said) = (Vec::with_capacity(CHUNK), Vec::with_capacity(CHUNK));
     let mut servers = state.server.subscribe();
+    // When the server may be read again.
+    let mut turn = Instant::now();
     loop {
         asked.clear();
         said.clear();
+        let pace = state.pace.load(Ordering::Acquire);
+        let next = async {
+            sleep_until(turn).await;
+            if pace == usize::MAX {
+                return server.read_buf(&mut said).await;
+            }
+            (&mut *server).take(pace as u64).read_buf(&mut said).await
+        };
         tokio::select! {
             read = client.read_buf(&mut asked) => match read {
                 Ok(count) if count > 0 => {
@@ -234,10 +257,13 @@ async fn carry(
                 }
                 _ => return Ended::Client,
             },
-            read = server.read_buf(&mut said) => match read {
+            read = next => match read {
                 Ok(count) if count > 0 => unanswered.clear(),
                 _ => return Ended::Server,
             },
+        }
+        if !said.is_empty() && pace != usize::MAX {
+            turn = Instant::now() + Duration::from_millis(10) * said.len() as u32 / pace as u32;
         }
         if servers.wait_for(|(_, is_held)| !is_held).await.is_err() {
             return Ended::Client;
