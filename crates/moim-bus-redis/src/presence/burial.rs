@@ -1,4 +1,4 @@
-//! Nodes whose leases have ended: who leaves with them, and which of the living clears them away in Redis.
+//! Which nodes are alive, who leaves with those whose leases have ended, and which of the living clears them away in Redis.
 //! Not here: telling and clearing (`burials`), the leases (`nodes`).
 
 use std::time::Instant;
@@ -18,6 +18,34 @@ pub(crate) struct Buried {
 }
 
 impl Presence {
+    /// Leases as one Redis has them. Those it does not name count as alive until theirs ends: it may have lost them.
+    pub(crate) fn leases(&self, alive: &[(NodeId, Instant)]) {
+        let mut state = self.lock();
+        for (node, until) in alive {
+            let known = state.alive.entry(*node).or_insert(*until);
+            *known = (*known).max(*until);
+        }
+    }
+
+    /// Every node that counts as alive does so at least until then.
+    pub(crate) fn nobody_dies_before(&self, until: Instant) {
+        for known in self.lock().alive.values_mut() {
+            *known = (*known).max(until);
+        }
+    }
+
+    /// Whether a node counts as alive.
+    pub(crate) fn is_alive(&self, node: NodeId) -> bool {
+        node == self.node || self.lock().alive.get(&node).is_some_and(|until| *until > Instant::now())
+    }
+
+    /// Nodes that may know something of a lost generation: all that are not buried. By memory, and not by the clock: Redis may
+    /// lose its leases with the rest, and while it is away they end without anybody having died. One memory for all servers:
+    /// a master that takes over in a cluster is a new one to this node, its people are not.
+    pub(crate) fn not_buried(&self) -> Vec<NodeId> {
+        self.lock().alive.keys().copied().filter(|node| *node != self.node).chain([self.node]).collect()
+    }
+
     /// Nodes whose leases have ended: their members are gone from every room, with one notice for each.
     pub(crate) fn bury(&self, now: Instant, time: Timestamp) -> Buried {
         let mut state = self.lock();
