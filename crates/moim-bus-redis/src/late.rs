@@ -34,18 +34,18 @@ pub(crate) async fn hand_in(
             row = Arc::new(Message { prev: *before, ..(*row).clone() });
         }
         match hand_in_row(inner, site, partition, epoch, &row).await? {
-            Taken::Taken(place) => {
+            Fate::Taken(place) => {
                 inner.metrics.late_rows.inc();
                 top = top.max(place);
             }
-            Taken::Known(place) => top = top.max(place),
-            Taken::Dropped(place) => {
+            Fate::Known(place) => top = top.max(place),
+            Fate::Dropped(place) => {
                 tracing::warn!(room = %row.room, seq = %row.seq, "a message has another number by now");
                 partition.has_another_number(&row);
                 dropped.insert(row.room.clone(), (row.seq, row.prev));
                 top = top.max(place);
             }
-            Taken::Stale => return Ok(None),
+            Fate::Stale => return Ok(None),
         }
     }
     for (room, seq, of, time) in &known.highest {
@@ -63,7 +63,7 @@ pub(crate) async fn hand_in(
 }
 
 /// What became of a row, and the newest place in the log then.
-enum Taken {
+enum Fate {
     Taken(u64),
     Known(u64),
     Dropped(u64),
@@ -76,7 +76,7 @@ async fn hand_in_row(
     partition: &Partition,
     epoch: &Epoch,
     row: &Message,
-) -> Result<Taken, CallError> {
+) -> Result<Fate, CallError> {
     let (names, id) = (&inner.keys, partition.id);
     let keys = [
         names.generation(id),
@@ -101,15 +101,15 @@ async fn hand_in_row(
     args.push(u8::from(inner.config.has_store));
     loop {
         let words: Vec<String> = site.link.call(&inner.scripts.late, &keys, args.clone()).await?;
-        let [what, number] = &words[..] else { return Ok(Taken::Stale) };
+        let [what, number] = &words[..] else { return Ok(Fate::Stale) };
         let place = number.parse().unwrap_or_default();
         match what.as_str() {
-            "taken" => return Ok(Taken::Taken(place)),
-            "known" => return Ok(Taken::Known(place)),
-            "dropped" => return Ok(Taken::Dropped(place)),
+            "taken" => return Ok(Fate::Taken(place)),
+            "known" => return Ok(Fate::Known(place)),
+            "dropped" => return Ok(Fate::Dropped(place)),
             // Only the store knows how far its numbers went.
             "init" => inner.seed(&row.room, number.clone(), epoch).await,
-            _ => return Ok(Taken::Stale),
+            _ => return Ok(Fate::Stale),
         }
     }
 }
