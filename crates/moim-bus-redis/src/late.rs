@@ -1,10 +1,11 @@
 //! What a node hands in when the others have opened a generation without it.
 //! Not here: what a room makes of rows that come late (`moim-core`), a hand-in that is waited for (`recovery`).
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use moim_bus::content_hash;
 use moim_protocol::{Epoch, Message, RoomId, Seq};
+use tokio::time::sleep;
 
 use crate::{
     event,
@@ -14,6 +15,9 @@ use crate::{
     recovery::remember,
     staged,
 };
+
+/// Between two tries while too many rooms wait to be read.
+const RETRY: Duration = Duration::from_millis(200);
 
 /// Rows, the highest number of each room, answers. Answers the newest place in the log; `None`: the generation ended meanwhile.
 pub(crate) async fn hand_in(
@@ -108,7 +112,12 @@ async fn hand_in_row(
             "known" => return Ok(Fate::Known(place)),
             "dropped" => return Ok(Fate::Dropped(place)),
             // Only the store knows how far its numbers went.
-            "init" => inner.seed(&row.room, number.clone(), epoch).await,
+            "init" => {
+                if inner.seed(&row.room, number.clone(), epoch).await.is_err() {
+                    // Nobody else has the row: it waits until there is room for it.
+                    sleep(RETRY).await;
+                }
+            }
             _ => return Ok(Fate::Stale),
         }
     }
