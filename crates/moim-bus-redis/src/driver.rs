@@ -147,6 +147,8 @@ async fn beat(inner: Arc<Inner>, site: Arc<Site>) {
         // Who hears nothing cannot say of others that they are dead.
         if nodes::beat(&inner, &site).await {
             look_for_dead(&inner, &site);
+        } else {
+            turn.reset_after(nodes::RETRY);
         }
         inner.forget_old(&site);
         let worst = inner.used_sites().iter().map(|site| site.relay.deaf_for()).max().unwrap_or_default();

@@ -24,6 +24,10 @@ use crate::{
 pub(crate) const LEASE: Duration = Duration::from_secs(8);
 /// Between two renewals of it.
 pub(crate) const REFRESH: Duration = Duration::from_secs(2);
+/// After a Redis was away, or was another: nobody dies before all had the time to find it and to be heard.
+const GRACE: Duration = LEASE.saturating_add(REFRESH).saturating_add(REFRESH);
+/// Between two tries to be heard while it does not answer.
+pub(crate) const RETRY: Duration = Duration::from_millis(500);
 /// How long a partition's lease lasts, and when it is renewed.
 const PARTITION_LEASE: Duration = Duration::from_secs(5);
 pub(crate) const PARTITION_REFRESH: Duration = Duration::from_millis(1500);
@@ -201,7 +205,7 @@ fn take_note(inner: &Inner, site: &Site, asked: Instant, words: &[String]) {
     let was_cut_off = state.answered.replace(asked).is_none_or(|before| asked - before > REFRESH * 2);
     if was_cut_off || changed {
         // While it was away nobody could renew a lease, and what it has of them now may be old: nobody is dead for that.
-        inner.presence.nobody_dies_before(asked + LEASE);
+        inner.presence.nobody_dies_before(asked + GRACE);
         state.tell_again = TELL_AGAIN;
     }
     let tells_again = state.tell_again > 0;

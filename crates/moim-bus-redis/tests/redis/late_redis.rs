@@ -31,8 +31,8 @@ fn rooms(count: usize) -> Vec<RoomId> {
 
 async fn enter_all(peer: &Peer, rooms: &[RoomId]) {
     let mut entering = JoinSet::new();
-    for room in rooms.iter().cloned() {
-        let bus = peer.bus.clone();
+    for room in rooms {
+        let (bus, room) = (peer.bus.clone(), room.clone());
         entering.spawn(async move { bus.subscribe(&room).await.expect("subscribe") });
     }
     entering.join_all().await;
@@ -88,7 +88,7 @@ async fn counts_that_cannot_be_read_are_not_asked_for_all_at_once() {
 
 /// Partitions are given to servers in turn.
 fn is_on_first(room: &RoomId) -> bool {
-    stable_hash(room.as_str().as_bytes()) % u64::from(PARTITIONS) % 2 == 0
+    (stable_hash(room.as_str().as_bytes()) % u64::from(PARTITIONS)).is_multiple_of(2)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -39,8 +39,8 @@ fn rooms(name: &str, count: usize) -> Vec<RoomId> {
 /// Says one thing in each room, at once. Answers how often somebody was told to try again.
 async fn talk_in_all(peer: &Peer, rooms: &[RoomId]) -> usize {
     let (mut senders, errors) = (JoinSet::new(), Arc::new(AtomicUsize::new(0)));
-    for room in rooms.iter().cloned() {
-        let (bus, errors) = (peer.bus.clone(), errors.clone());
+    for room in rooms {
+        let (bus, room, errors) = (peer.bus.clone(), room.clone(), errors.clone());
         senders.spawn(async move {
             while let Err(error) = bus.publish(draft_as(&room, "kim", "c", "text")).await {
                 assert!(matches!(error, BusError::Unavailable(_) | BusError::Overloaded(_)), "{error}");
