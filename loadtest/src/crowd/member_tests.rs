@@ -1,5 +1,5 @@
 //! What a member takes for right and for wrong, frame by frame.
-//! Not here: the same over real sockets (`crowd`, `disconnect_storm`).
+//! Not here: its socket (`socket`), when it connects (`crowd`).
 
 use super::*;
 
