@@ -93,6 +93,8 @@ pub(crate) struct Inner {
     tasks: Mutex<JoinSet<()>>,
     signals: Arc<Semaphore>,
     is_closed: AtomicBool,
+    /// When it left, everything was.
+    was_stored: AtomicBool,
     pub(crate) tail_bytes: Arc<TailBytes>,
 }
 
@@ -138,6 +140,7 @@ impl Inner {
             mark_missed: Notify::new(),
             signals: Arc::new(Semaphore::new(SIGNALS_MAX)),
             is_closed: AtomicBool::new(false),
+            was_stored: AtomicBool::new(false),
             keys,
             map,
             metrics,
@@ -437,11 +440,18 @@ impl Inner {
         self.is_closed.load(Ordering::Acquire)
     }
 
-    /// Nothing this node knows of is only in Redis.
+    /// Nothing this node took is only in Redis. Its writers end when they see that, so of the store it is said once and for
+    /// all: a generation that began after it would have the node wait for logs that nobody drains any more.
     pub(crate) fn is_flushed(&self) -> bool {
+        if !self.lanes.is_empty() {
+            return false;
+        }
+        if !self.config.has_store || self.was_stored.load(Ordering::Acquire) {
+            return true;
+        }
         // Each is asked, whatever the ones before it say: what it waits for is settled when it is asked first.
-        let left = || self.partitions.iter().filter(|partition| !partition.is_flushed()).count();
-        self.lanes.is_empty() && (!self.config.has_store || left() == 0)
+        let left = self.partitions.iter().filter(|partition| !partition.is_flushed()).count();
+        self.was_stored.fetch_or(left == 0, Ordering::AcqRel) || left == 0
     }
 
     /// Waits until it is flushed, and says that this node goes.

@@ -62,6 +62,11 @@ impl Held {
         self.lock().logs.contains_key(&partition)
     }
 
+    /// Nobody here drains what is not drained already: a lease of it would only keep others from it.
+    pub(crate) fn takes_none(&self) -> bool {
+        self.sender.is_closed()
+    }
+
     pub(crate) fn count(&self) -> usize {
         self.lock().logs.len()
     }

@@ -264,6 +264,7 @@ async fn lease_one(inner: &Arc<Inner>, site: &Site, partition: u32) {
     let is_ours = site.beat.owner_of(partition).is_none_or(|owner| owner == own);
     let holds = inner.logs.holds(partition);
     let what = match (holds, is_ours) {
+        (false, _) if inner.logs.takes_none() => return,
         (true, false) => {
             // Two holders at once are harmless: what one has written, the other writes again.
             inner.logs.end(partition);

@@ -75,7 +75,7 @@ struct State {
     /// The last generation this node was in: places in its log are what the tail and those who wait have.
     opened: Option<Epoch>,
     tail: Tail,
-    /// The last row that a node which leaves waits for.
+    /// The last row that a node which leaves waits for; 0 is none.
     leaving: Option<LogId>,
     waiting: BTreeMap<LogId, Vec<Waiting>>,
     store: StoreView,
@@ -374,8 +374,10 @@ impl Partition {
         if state.in_flight > 0 {
             return false;
         }
-        let Some((first, last)) = state.tail.ends() else { return true };
-        first > *state.leaving.get_or_insert(last)
+        let (first, last) = state.tail.ends().unzip();
+        // Nothing to wait for when it was asked first is nothing to wait for later.
+        let leaving = *state.leaving.get_or_insert(last.unwrap_or(0));
+        first.is_none_or(|first| first > leaving)
     }
 
     /// Whether marks that may have been lost are of interest.

@@ -85,6 +85,15 @@ fn a_node_that_leaves_does_not_wait_for_what_others_go_on_publishing() {
 }
 
 #[test]
+fn a_node_that_leaves_with_nothing_does_not_begin_to_wait() {
+    let partition = partition();
+    partition.open(&epoch("a"), 0, false);
+    assert!(partition.is_flushed());
+    partition.keep(&epoch("a"), &row("a", 5), &keys());
+    assert!(partition.is_flushed(), "what others publish is theirs to keep");
+}
+
+#[test]
 fn nothing_is_handed_in_before_calls_are_answered_and_the_fence_has_come() {
     let partition = partition();
     partition.open(&epoch("a"), 0, false);
