@@ -14,16 +14,18 @@ use std::{
 
 use crate::{crowd::MarkKind, fault::Fault};
 
-const HELP: &str = "mark calm|fault|settling|event NAME, end, phase";
+const HELP: &str = "mark calm|fault|settling|event NAME, cut SHARE SECONDS, end, phase";
 /// Full: whoever orders waits; the run takes orders many times a second.
 const ORDERS_MAX: usize = 16;
 /// One who connects and says nothing keeps nobody from ordering for longer.
 const LINE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a run can be told.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Order {
     Mark(MarkKind, String),
+    /// That share of connections breaks; they come back within that time.
+    Cut(f64, Duration),
     End,
 }
 
@@ -83,6 +85,11 @@ fn parse(line: &str) -> Option<Order> {
             let (kind, name) = rest.split_once(' ')?;
             Some(Order::Mark(MarkKind::of(kind)?, name.to_owned()))
         }
+        Some(("cut", rest)) => {
+            let (share, seconds) = rest.split_once(' ')?;
+            let share = share.parse().ok().filter(|share| (0.0..=1.0).contains(share))?;
+            Some(Order::Cut(share, Duration::try_from_secs_f64(seconds.parse().ok()?).ok()?))
+        }
         _ => None,
     }
 }
@@ -98,7 +105,19 @@ mod tests {
         let slow = Order::Mark(MarkKind::Fault, "slow store".into());
         assert_eq!(parse("mark fault slow store"), Some(slow));
         assert_eq!(parse("end"), Some(Order::End));
-        for wrong in ["", "mark", "mark fault", "mark nothing x", "ending", "phase now"] {
+        assert_eq!(parse("cut 0.5 2"), Some(Order::Cut(0.5, Duration::from_secs(2))));
+        for wrong in [
+            "cut 0.5",
+            "cut 2 1",
+            "cut NaN 1",
+            "cut 1 -1",
+            "",
+            "mark",
+            "mark fault",
+            "mark nothing x",
+            "ending",
+            "phase now",
+        ] {
             assert_eq!(parse(wrong), None, "{wrong}");
         }
     }

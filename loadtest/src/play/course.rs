@@ -109,6 +109,7 @@ impl<'a> Course<'a> {
         while let Some(order) = self.control.next() {
             match order {
                 Order::Mark(kind, name) => self.crowd.timeline.mark(now, &name, kind),
+                Order::Cut(share, within) => self.each_of(share, |crowd, member| crowd.cut(member, within)),
                 Order::End => return true,
             }
         }
@@ -143,14 +144,16 @@ impl<'a> Course<'a> {
             self.crowd.enter(self.members, now);
             self.members += 1;
         }
-        let share = event.cut.or(event.leave).unwrap_or(0.0);
+        let within = Duration::from_secs_f64(event.back_within_seconds);
+        self.each_of(event.cut.unwrap_or(0.0), |crowd, member| crowd.cut(member, within));
+        self.each_of(event.leave.unwrap_or(0.0), |crowd, member| crowd.leave(member));
+    }
+
+    /// Each member is one of that share by chance.
+    fn each_of(&mut self, share: f64, what: impl Fn(&mut Crowd, usize)) {
         for member in 0..self.members {
-            if self.random.below(1_000_000) as f64 >= share * 1e6 {
-                continue;
-            }
-            match event.cut {
-                Some(_) => self.crowd.cut(member, Duration::from_secs_f64(event.back_within_seconds)),
-                None => self.crowd.leave(member),
+            if (self.random.below(1_000_000) as f64) < share * 1e6 {
+                what(self.crowd, member);
             }
         }
     }

@@ -54,6 +54,11 @@ impl Player {
         orders::tell(self.control, WHOM, &format!("mark {kind} {name}"))
     }
 
+    /// So large a share of all connections breaks, at their end; they are back within that time.
+    pub(crate) fn cut(&self, share: f64, within: Duration) -> Result<(), Fault> {
+        orders::tell(self.control, WHOM, &format!("cut {share} {}", within.as_secs_f64()))
+    }
+
     /// They fall silent, wait for their answers and read the logs; what came of it, a broken promise in it or not.
     pub(crate) fn end(mut self) -> Result<Value, Fault> {
         orders::tell(self.control, WHOM, "end")?;
