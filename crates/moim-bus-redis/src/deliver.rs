@@ -162,8 +162,10 @@ fn of_partition(inner: &Inner, partition: u32, payload: &[u8]) {
         }
         b'O' => inner.look_after(partition),
         b'W' => {
-            if let Some(mark) = Mark::decode(&text) {
-                partition.marked(Instant::now(), &mark);
+            if let Some(mark) = Mark::decode_told(&text)
+                && !partition.marked(Instant::now(), &mark)
+            {
+                inner.mark_missed.notify_one();
             }
         }
         b'D' => partition.doorbell.notify_one(),

@@ -12,7 +12,7 @@ use std::{
 
 use futures_util::{FutureExt, future::BoxFuture};
 use moim_bus::{BusError, StoreState, WriteAhead};
-use moim_protocol::{Epoch, Message, RoomId, Seq};
+use moim_protocol::{Epoch, Message, MessageId, RoomId, Seq};
 use tokio::{
     sync::mpsc,
     time::{sleep, timeout},
@@ -21,7 +21,7 @@ use tokio::{
 use crate::{
     event,
     inner::Inner,
-    link::{Args, CallError},
+    link::{Args, CallError, Over},
     lock::locked,
     partition::Partition,
     store_view::Mark,
@@ -153,8 +153,10 @@ impl PartitionLog {
         let keys = [self.inner.keys.generation(self.id), self.inner.keys.log(self.id)];
         // The weight of a message is more than its bytes in the log.
         let args = Args::new().with(&epoch).with(rows_max.max(1)).with(bytes_max.min(READ_BYTES_MAX));
-        let answered: Result<Vec<Vec<u8>>, _> =
-            link.call_aside(&self.inner.scripts.read_log, &keys, args).await;
+        let answered: Result<Vec<Vec<u8>>, _> = {
+            let _turn = link.log_turns.acquire().await.ok()?;
+            link.call_over(Over::Logs, &self.inner.scripts.read_log, &keys, args).await
+        };
         let words = match answered {
             Ok(words) => words,
             Err(error) => {
@@ -261,7 +263,7 @@ impl PartitionLog {
             let (lowest, highest) = rooms.entry(&row.room).or_insert((row.seq, row.seq));
             (*lowest, *highest) = ((*lowest).min(row.seq), (*highest).max(row.seq));
         }
-        let mark = self.mark(epoch, last, dead.iter().map(|(id, _)| *id).collect());
+        let mark = self.mark(epoch, last, dead.iter().map(|(_, row)| row.id.clone()).collect());
         let mut keys = vec![
             names.generation(self.id),
             names.absent(self.id),
@@ -291,12 +293,12 @@ impl PartitionLog {
         (keys, args)
     }
 
-    fn mark(&self, epoch: &Epoch, id: LogId, dead: Vec<LogId>) -> Mark {
+    fn mark(&self, epoch: &Epoch, id: LogId, dead: Vec<MessageId>) -> Mark {
         let store = if self.is_away.load(Ordering::Acquire) { StoreState::Away } else { StoreState::Here };
         let oldest = self.oldest().unwrap_or(id);
         let age = if oldest == 0 { Duration::ZERO } else { self.since(oldest) };
         self.inner.metrics.backlog_age.observe(age.as_secs_f64());
-        Mark { epoch: epoch.clone(), id, store, age, dead }
+        Mark { epoch: epoch.clone(), from: None, id, store, age, dead: Some(dead) }
     }
 
     fn oldest(&self) -> Option<LogId> {

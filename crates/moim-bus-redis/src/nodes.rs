@@ -2,7 +2,6 @@
 //! Not here: what a lease holder does (`log`), what follows when a node is dead (`presence`).
 
 use std::{
-    collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicI64, AtomicU64, Ordering},
@@ -25,6 +24,10 @@ use crate::{
 pub(crate) const LEASE: Duration = Duration::from_secs(8);
 /// Between two renewals of it.
 pub(crate) const REFRESH: Duration = Duration::from_secs(2);
+/// After a Redis was away, or was another: nobody dies before all had the time to find it and to be heard.
+const GRACE: Duration = LEASE.saturating_add(REFRESH).saturating_add(REFRESH);
+/// Between two tries to be heard while it does not answer.
+pub(crate) const RETRY: Duration = Duration::from_millis(500);
 /// How long a partition's lease lasts, and when it is renewed.
 const PARTITION_LEASE: Duration = Duration::from_secs(5);
 pub(crate) const PARTITION_REFRESH: Duration = Duration::from_millis(1500);
@@ -61,8 +64,6 @@ struct State {
     tell_again: u8,
     /// When it first knew this node, and whether nobody else was there.
     registered: Option<(Instant, bool)>,
-    /// Until when each node counts as alive, by memory: Redis may lose its leases with the rest.
-    seen: HashMap<NodeId, Instant>,
     /// Live nodes that drain logs.
     writers: Vec<NodeId>,
 }
@@ -98,14 +99,6 @@ impl Beat {
 
     pub(crate) fn is_full(&self) -> bool {
         self.memory_percent.load(Ordering::Relaxed) >= MEMORY_FULL
-    }
-
-    /// Nodes that may know something of a lost generation.
-    pub(crate) fn seen_alive(&self) -> Vec<NodeId> {
-        let now = Instant::now();
-        let mut state = self.lock();
-        state.seen.retain(|_, until| *until > now);
-        state.seen.keys().copied().collect()
     }
 
     /// Which of the live writers should drain a partition (rendezvous hashing: Thaler and Ravishankar, 1996).
@@ -208,12 +201,11 @@ fn take_note(inner: &Inner, site: &Site, asked: Instant, words: &[String]) {
     let alone = alive.iter().all(|(node, _)| *node == inner.config.node);
     state.registered.get_or_insert_with(|| (Instant::now(), alone));
     state.writers = writers;
-    state.seen.extend(alive.iter().copied());
     let changed = std::mem::replace(&mut state.replication_id, replication_id.clone()) != *replication_id;
     let was_cut_off = state.answered.replace(asked).is_none_or(|before| asked - before > REFRESH * 2);
     if was_cut_off || changed {
         // While it was away nobody could renew a lease, and what it has of them now may be old: nobody is dead for that.
-        inner.presence.nobody_dies_before(asked + LEASE);
+        inner.presence.nobody_dies_before(asked + GRACE);
         state.tell_again = TELL_AGAIN;
     }
     let tells_again = state.tell_again > 0;

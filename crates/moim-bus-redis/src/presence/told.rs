@@ -96,7 +96,11 @@ mod tests {
     use moim_protocol::{NodeId, RoomEvent, RoomId, Timestamp};
 
     use super::*;
-    use crate::{event::PresenceEvent, presence::Presence};
+    use crate::{
+        event::PresenceEvent,
+        keys::Keys,
+        presence::{Buried, Presence},
+    };
 
     const OWN: NodeId = NodeId(1);
     const OTHER: NodeId = NodeId(2);
@@ -118,7 +122,8 @@ mod tests {
 
     impl Case {
         fn new() -> Self {
-            let (presence, room, start) = (Presence::new(OWN), RoomId::trusted("r"), Instant::now());
+            let (presence, room, start) =
+                (Presence::new(OWN, Keys::new("moim", 1)), RoomId::trusted("r"), Instant::now());
             presence.loads(&room);
             let all = vec![(OWN, here(&["kim"])), (OTHER, here(&["lee", "park"]))];
             presence.loaded(start, &room, Timestamp::default(), Some(all));
@@ -155,7 +160,7 @@ mod tests {
     #[test]
     fn a_node_that_is_back_from_the_dead_brings_its_members() {
         let case = Case::new();
-        let (_, told) = case.presence.bury(case.at(8), Timestamp::default());
+        let Buried { told, .. } = case.presence.bury(case.at(8), Timestamp::default());
         told.iter().for_each(|relayed| case.presence.was_told(&case.room, &relayed.event));
         assert!(case.due(20).is_empty(), "they were told");
         case.heard(20, OTHER, &["lee", "park"], Vec::new());
@@ -205,7 +210,7 @@ mod tests {
     fn what_is_there_at_first_is_no_news() {
         let case = Case::new();
         assert!(case.due(9).is_empty());
-        let presence = Presence::new(OWN);
+        let presence = Presence::new(OWN, Keys::new("moim", 1));
         presence.loads(&case.room);
         // It could not be read, and is heard of later.
         presence.loaded(case.start, &case.room, Timestamp::default(), None);
