@@ -42,6 +42,8 @@ impl Page {
         let path = format!("/chat/{}?username={}", encode(room), encode(username));
         let mut page = Self { door, path, cookie: None, socket: None };
         within("the first connection", page.connect()).await;
+        // What is said before is in it, and not a message of its own.
+        page.hear_history().await;
         page
     }
 
@@ -93,6 +95,15 @@ impl Page {
             let frame = self.hear().await.expect("the connection is open");
             if frame["type"] == "message" {
                 return assert_eq!(frame["content"], content, "{frame}");
+            }
+        }
+    }
+
+    async fn hear_history(&mut self) -> Value {
+        loop {
+            let frame = self.hear().await.expect("the connection is open");
+            if frame["type"] == "history" {
+                return frame;
             }
         }
     }
@@ -184,12 +195,7 @@ async fn the_articles_client_goes_on_when_its_gateway_is_killed() {
     sleep(COME_BACK).await;
     tokio::time::timeout(PATIENCE, alice.connect()).await.expect("HAProxy finds her another gateway");
     assert_ne!(alice.cookie.as_ref(), Some(&first_cookie), "the cookie names the other gateway now");
-    let history = loop {
-        let frame = alice.hear().await.expect("the connection is open");
-        if frame["type"] == "history" {
-            break frame;
-        }
-    };
+    let history = alice.hear_history().await;
     let contents: Vec<_> =
         history["messages"].as_array().unwrap().iter().map(|row| &row["content"]).collect();
     assert_eq!(contents, ["하나", "둘", "셋"]);
