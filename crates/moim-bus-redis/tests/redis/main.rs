@@ -12,6 +12,7 @@ mod peer;
 mod presence;
 mod pressure;
 mod proxy;
+mod scripts;
 mod sentinel;
 mod servers;
 mod tls;
