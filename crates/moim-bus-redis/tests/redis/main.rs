@@ -16,6 +16,7 @@ mod scripts;
 mod sentinel;
 mod servers;
 mod tls;
+mod uncertain;
 
 use std::sync::{
     Arc,

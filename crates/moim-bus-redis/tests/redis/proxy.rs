@@ -30,6 +30,8 @@ struct State {
     at_end: AtEnd,
     /// The server, and whether nothing goes through.
     server: watch::Sender<(SocketAddr, bool)>,
+    /// Connections that ask something with this in it get no answer.
+    unanswered: watch::Sender<Option<String>>,
     links: Mutex<Vec<Arc<Link>>>,
 }
 
@@ -39,6 +41,9 @@ struct Link {
     listens: AtomicBool,
     is_deaf: AtomicBool,
     is_over: AtomicBool,
+    is_unanswered: AtomicBool,
+    /// The server has answered, and that is kept back.
+    holds_an_answer: AtomicBool,
     /// How many were behind it.
     servers: AtomicUsize,
 }
@@ -54,7 +59,8 @@ impl Proxy {
     pub(crate) async fn before(server: SocketAddr, at_end: AtEnd) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("its address");
-        let state = State { at_end, server: watch::channel((server, false)).0, links: Mutex::default() };
+        let (server, unanswered) = (watch::channel((server, false)).0, watch::channel(None).0);
+        let state = State { at_end, server, unanswered, links: Mutex::default() };
         let (state, mut tasks) = (Arc::new(state), JoinSet::new());
         tasks.spawn(accept(listener, state.clone()));
         Self { address, state, _tasks: tasks }
@@ -88,6 +94,21 @@ impl Proxy {
         let is_there =
             |link: &&Arc<Link>| link.listens.load(Ordering::Acquire) && !link.is_over.load(Ordering::Acquire);
         links.iter().filter(is_there).inspect(|link| link.is_deaf.store(true, Ordering::Release)).count()
+    }
+
+    /// A connection that asks something with this in it gets no answer to that, or to what it asks after it.
+    pub(crate) fn leave_unanswered(&self, text: &str) {
+        self.state.unanswered.send_replace(Some(text.to_owned()));
+    }
+
+    /// All get their answers.
+    pub(crate) fn answer(&self) {
+        self.state.unanswered.send_replace(None);
+    }
+
+    /// The server has answered, and nobody has heard it.
+    pub(crate) fn holds_an_answer(&self) -> bool {
+        self.links().iter().any(|link| link.holds_an_answer.load(Ordering::Acquire))
     }
 
     /// Connections that are open and have had more than one server behind them.
@@ -136,7 +157,7 @@ async fn serve(mut client: TcpStream, state: &State, link: &Link) {
         {
             return;
         }
-        match carry(&mut client, &mut server, &mut servers, link, &mut unanswered).await {
+        match carry(&mut client, &mut server, state, link, &mut unanswered).await {
             Ended::Server if state.at_end == AtEnd::Keep && !link.listens.load(Ordering::Acquire) => {
                 if servers.wait_for(|(now, _)| *now != address).await.is_err() {
                     return;
@@ -160,11 +181,12 @@ async fn introduce(server: &mut TcpStream, unanswered: &[u8]) -> Option<()> {
 async fn carry(
     client: &mut TcpStream,
     server: &mut TcpStream,
-    servers: &mut watch::Receiver<(SocketAddr, bool)>,
+    state: &State,
     link: &Link,
     unanswered: &mut Vec<u8>,
 ) -> Ended {
     let (mut asked, mut said) = (Vec::new(), Vec::new());
+    let (mut servers, mut to_be_unanswered) = (state.server.subscribe(), state.unanswered.subscribe());
     loop {
         asked.clear();
         said.clear();
@@ -173,6 +195,10 @@ async fn carry(
                 Ok(count) if count > 0 => {
                     if asked.windows(9).any(|word| word == b"SUBSCRIBE") {
                         link.listens.store(true, Ordering::Release);
+                    }
+                    let is_in = |text: &String| asked.windows(text.len()).any(|word| word == text.as_bytes());
+                    if to_be_unanswered.borrow().as_ref().is_some_and(is_in) {
+                        link.is_unanswered.store(true, Ordering::Release);
                     }
                     unanswered.extend_from_slice(&asked);
                 }
@@ -185,6 +211,12 @@ async fn carry(
         }
         if servers.wait_for(|(_, is_held)| !is_held).await.is_err() {
             return Ended::Client;
+        }
+        if !said.is_empty() && link.is_unanswered.load(Ordering::Acquire) {
+            link.holds_an_answer.store(true, Ordering::Release);
+            if to_be_unanswered.wait_for(Option::is_none).await.is_err() {
+                return Ended::Client;
+            }
         }
         if !said.is_empty() && !link.is_deaf.load(Ordering::Acquire) && client.write_all(&said).await.is_err()
         {
