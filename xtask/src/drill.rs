@@ -3,12 +3,14 @@
 
 mod acts;
 mod backends;
+mod clock;
 mod faults;
 mod members;
 mod plants;
 mod random;
 mod report;
 mod stage;
+mod together;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -32,7 +34,7 @@ const CALM_BEFORE: Duration = Duration::from_secs(4);
 /// After everything has healed: that it goes on shows as well.
 const CALM_AFTER: Duration = Duration::from_secs(6);
 
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(crate) struct DrillArgs {
     /// Which: names of the table (--list), `all`, or `random` for schedules of several
     #[arg(value_name = "FAULT")]
@@ -46,6 +48,9 @@ pub(crate) struct DrillArgs {
     /// How long the schedules of `random` go on
     #[arg(long, default_value_t = 3)]
     minutes: u64,
+    /// How often, each time with the next seed
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    times: u64,
     /// Keep the evidence of runs without a violation as well
     #[arg(long)]
     keep: bool,
@@ -73,6 +78,7 @@ pub(crate) fn short(workspace: &Workspace) -> Result<(), Fault> {
         list: false,
         seed: 1,
         minutes: 0,
+        times: 1,
         keep: false,
         full: false,
         plant: Vec::new(),
@@ -98,8 +104,10 @@ pub(crate) fn run(workspace: &Workspace, args: &DrillArgs) -> Result<(), Fault> 
     store.ready(workspace, &place)?;
     let mut report = Report::default();
     println!("{}", report::HEAD);
-    for fault in chosen {
-        match one(workspace, args, &programs, &place, &mut store, fault) {
+    let seeds = args.seed..args.seed + args.times;
+    for (seed, fault) in seeds.flat_map(|seed| chosen.iter().map(move |fault| (seed, *fault))) {
+        let args = DrillArgs { seed, ..args.clone() };
+        match one(workspace, &args, &programs, &place, &mut store, fault) {
             Ok(line) => {
                 println!("{line}");
                 report.lines.push(line);
@@ -107,12 +115,12 @@ pub(crate) fn run(workspace: &Workspace, args: &DrillArgs) -> Result<(), Fault> 
             // One that could not be tried keeps nobody from trying the others.
             Err(why) => {
                 println!("{:<24}not tried to its end: {why}", fault.name);
-                report.not_tried.push(fault.name);
+                report.not_tried.push((fault.name, seed));
             }
         }
     }
     drop(store);
-    match report.outcome(args.seed) {
+    match report.outcome() {
         Ok(()) => {
             place.forget();
             Ok(())
@@ -150,8 +158,14 @@ fn one(
     let live_max = summary["liveMs"]["max"].as_f64().unwrap_or(f64::INFINITY) / 1000.0;
     let limit = fault.live_within.map_or(f64::INFINITY, |limit| limit.as_secs_f64());
     stage.demand(live_max <= limit, || format!("a live message took {live_max:.1} s, at most {limit} s"));
+    if fault.load.ack != "stored" {
+        let no_ack = verdict["secondsWithoutAck"].as_f64().unwrap_or(f64::INFINITY);
+        let what = || format!("a room was without an acknowledgement for {no_ack:.1} s, at most {limit} s");
+        stage.demand(no_ack <= limit, what);
+    }
     let (unmet, logs) = stage.end()?;
-    let line = Line { fault: fault.name, summary, verdict, unmet, evidence: evidence.clone() };
+    let line =
+        Line { fault: fault.name, seed: args.seed, summary, verdict, unmet, evidence: evidence.clone() };
     if line.is_clean() && !args.keep {
         fs::remove_dir_all(&evidence).ok();
     } else {

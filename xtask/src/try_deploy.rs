@@ -21,6 +21,9 @@ pub(crate) struct ComposeArgs {
     /// Leave these out, where their images cannot be had
     #[arg(long, value_name = "SERVICE,…", value_delimiter = ',')]
     without: Vec<Monitor>,
+    /// An image of moim that is there; else it is built
+    #[arg(long)]
+    image: Option<String>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -44,6 +47,9 @@ pub(crate) struct K8sArgs {
     /// The kubectl that knows it; it has the image moim:local
     #[arg(long, default_value = "kubectl")]
     kubectl: String,
+    /// Another image that it has, to upgrade to while people talk; else gateways are only restarted
+    #[arg(long, value_name = "IMAGE")]
+    update_to: Option<String>,
 }
 
 pub(crate) fn compose(workspace: &Workspace, args: &ComposeArgs) -> Result<(), Fault> {
@@ -64,7 +70,8 @@ pub(crate) fn compose(workspace: &Workspace, args: &ComposeArgs) -> Result<(), F
     });
     let mut script = workspace.command(tools.program("python"));
     script.arg(format!("{SCRIPTS}/try_compose.py")).env("COMPOSE", program);
-    stream(script.args(["--without", &without.collect::<Vec<_>>().join(",")]))
+    script.args(["--without", &without.collect::<Vec<_>>().join(",")]);
+    stream(script.args(args.image.iter().flat_map(|image| ["--image", image])))
 }
 
 pub(crate) fn k8s(workspace: &Workspace, args: &K8sArgs) -> Result<(), Fault> {
@@ -75,5 +82,6 @@ pub(crate) fn k8s(workspace: &Workspace, args: &K8sArgs) -> Result<(), Fault> {
     }
     let mut script = workspace.command(tools::deploy(workspace)?.program("python"));
     script.arg(format!("{SCRIPTS}/try_k8s.py")).env("KUBECTL", &args.kubectl);
-    stream(script.args(["--context", &args.context]))
+    script.args(["--context", &args.context]);
+    stream(script.args(args.update_to.iter().flat_map(|image| ["--update-to", image])))
 }

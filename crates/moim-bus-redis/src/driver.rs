@@ -117,6 +117,8 @@ async fn beat(inner: Arc<Inner>, site: Arc<Site>) {
         let open = inner.partitions.iter().filter(|partition| partition.is_open()).count();
         inner.metrics.partitions_open.set(i64::try_from(open).unwrap_or(i64::MAX));
         inner.metrics.leases.set(i64::try_from(inner.logs.count()).unwrap_or(i64::MAX));
+        let oldest = inner.logs.oldest().as_millis();
+        inner.metrics.oldest_unstored_ms.set(i64::try_from(oldest).unwrap_or(i64::MAX));
         inner.metrics.tail_bytes.set(i64::try_from(inner.tail_bytes.held()).unwrap_or(i64::MAX));
         let unprotected: u64 = inner.partitions.iter().map(|partition| partition.unprotected()).sum();
         inner.metrics.tail_unprotected.set(i64::try_from(unprotected).unwrap_or(i64::MAX));

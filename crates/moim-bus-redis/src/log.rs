@@ -66,6 +66,12 @@ impl Held {
         self.lock().logs.len()
     }
 
+    /// Age of the oldest message that was read from these logs and is not stored.
+    pub(crate) fn oldest(&self) -> Duration {
+        let logs: Vec<_> = self.lock().logs.values().cloned().collect();
+        logs.iter().map(|log| log.age()).max().unwrap_or_default()
+    }
+
     pub(crate) fn was_free(&self, partition: u32) -> bool {
         self.lock().free.contains(&partition)
     }
@@ -278,15 +284,23 @@ impl PartitionLog {
 
     fn mark(&self, epoch: &Epoch, id: LogId, dead: Vec<LogId>) -> Mark {
         let store = if self.is_away.load(Ordering::Acquire) { StoreState::Away } else { StoreState::Here };
-        let oldest = self.lock().rows.front().map_or(id, |(id, _)| *id);
-        let now = self.inner.redis_now(self.id);
-        let age = if oldest == 0 {
-            Duration::ZERO
-        } else {
-            Duration::from_micros(now.micros.saturating_sub(oldest))
-        };
+        let oldest = self.oldest().unwrap_or(id);
+        let age = if oldest == 0 { Duration::ZERO } else { self.since(oldest) };
         self.inner.metrics.backlog_age.observe(age.as_secs_f64());
         Mark { epoch: epoch.clone(), id, store, age, dead }
+    }
+
+    fn oldest(&self) -> Option<LogId> {
+        self.lock().rows.front().map(|(id, _)| *id)
+    }
+
+    fn age(&self) -> Duration {
+        self.oldest().map_or(Duration::ZERO, |oldest| self.since(oldest))
+    }
+
+    /// By Redis's clock, which numbers the entries.
+    fn since(&self, id: LogId) -> Duration {
+        Duration::from_micros(self.inner.redis_now(self.id).micros.saturating_sub(id))
     }
 
     async fn tell_state(&self) {

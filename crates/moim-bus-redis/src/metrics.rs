@@ -16,6 +16,8 @@ pub(crate) struct Metrics {
     /// Messages handed in when a generation was open already.
     pub(crate) late_rows: IntCounter,
     pub(crate) backlog_age: Histogram,
+    /// The same while nothing is committed.
+    pub(crate) oldest_unstored_ms: IntGauge,
     /// Of the pub/sub socket that has been silent longest.
     pub(crate) probe_age_ms: IntGauge,
     pub(crate) leases: IntGauge,
@@ -48,6 +50,10 @@ impl Metrics {
                 "moim_writer_backlog_age_seconds",
                 "Age of the oldest message that is not stored, at each commit.",
                 AGE_SECONDS,
+            )?,
+            oldest_unstored_ms: registry.gauge(
+                "moim_writer_oldest_unstored_milliseconds",
+                "Age of the oldest message that this node is to store and has not; 0 when there is none.",
             )?,
             probe_age_ms: registry.gauge(
                 "moim_bus_probe_age_milliseconds",

@@ -13,8 +13,9 @@ const SLOW: Duration = Duration::from_secs(1);
 /// One younger than this for [`CALM`] is again.
 const QUICK: Duration = Duration::from_millis(500);
 const CALM: Duration = Duration::from_secs(10);
-/// Bounds of what a sender is told to wait.
-const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// Bounds of what a sender is told to wait. While the store is away nobody knows how long; what is told then is at worst waited
+/// for in vain once it is back.
+const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(15));
 
 /// A watermark as it is told: the log of a generation is stored up to an id, but for the dead.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -26,8 +26,8 @@ pub(crate) use self::{
     fault::Faults,
     render::render,
     sections::{
-        AckConfig, AckSetting, BusConfig, BusKind, LogConfig, MemoryConfig, NodeConfig, StoreConfig,
-        StoreKind, WriterConfig,
+        AckConfig, AckSetting, BusConfig, BusKind, LogConfig, LogFormat, MemoryConfig, NodeConfig,
+        StoreConfig, StoreKind, WriterConfig,
     },
 };
 

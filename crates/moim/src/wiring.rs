@@ -1,7 +1,7 @@
 //! From a configuration to a running node: store, bus, gateway or writer, banner, signals, drain.
 //! Not here: the parts themselves (their crates), reading the configuration (`config`).
 
-use std::{future::Future, sync::Arc, thread::available_parallelism, time::SystemTime};
+use std::{future::Future, net::SocketAddr, sync::Arc, thread::available_parallelism, time::SystemTime};
 
 use futures_util::future::{self, BoxFuture, FutureExt};
 use moim_bus::{Bus, InProcessBus, InProcessConfig, Logs, Numbering, RelaySink};
@@ -19,7 +19,7 @@ use tokio::{
 
 use crate::{
     banner::Banner,
-    config::{AckSetting, BusKind, Config, StoreKind},
+    config::{AckSetting, BusKind, Config, LogFormat, StoreKind},
     say,
     start_error::{Listener, StartError},
 };
@@ -42,7 +42,8 @@ pub(crate) async fn serve(config: Config) -> Result<(), StartError> {
         registry,
     };
     let mut gateway = Gateway::start(config.gateway(), parts).await?;
-    say(&Banner::of(&config, gateway.public(), gateway.ops()).render());
+    let banner = Banner::of(&config, gateway.public(), gateway.ops());
+    greet(&config, &banner.render(), Some(gateway.public()), gateway.ops());
     let why = stopped_or(gateway.broken()).await?;
     judge(why, gateway.drain().await)
 }
@@ -62,11 +63,25 @@ pub(crate) async fn drain(config: Config) -> Result<(), StartError> {
         registry,
     };
     let mut writer = WriterNode::start(config.gateway(), parts).await?;
-    say(&Banner::of(&config, config.listen.public, writer.ops()).render_writer());
+    let banner = Banner::of(&config, config.listen.public, writer.ops());
+    greet(&config, &banner.render_writer(), None, writer.ops());
     let why = stopped_or(writer.broken()).await?;
     let result = judge(why, writer.drain().await);
     drop(relayed);
     result
+}
+
+/// Whoever collects JSON gets what is on stdout among it: there it is a line like the others.
+fn greet(config: &Config, text: &str, public: Option<SocketAddr>, ops: SocketAddr) {
+    match config.log.format {
+        LogFormat::Text => {
+            say(text);
+        }
+        LogFormat::Json => {
+            let public = public.map(tracing::field::display);
+            tracing::info!(version = env!("CARGO_PKG_VERSION"), public, %ops, "listening");
+        }
+    }
 }
 
 /// Makes the tables.

@@ -10,9 +10,12 @@ use std::{
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Command, Output},
+    thread,
+    time::{Duration, Instant},
 };
 
 use moim_store_fjall::{EmbeddedConfig, EmbeddedStore};
+use serde_json::Value;
 
 /// A folder to run in, so that files have short names and nothing of this machine is told.
 struct Place {
@@ -31,6 +34,10 @@ impl Place {
     }
 
     fn moim(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+        self.command(arguments, variables).output().unwrap()
+    }
+
+    fn command(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_moim"));
         for (name, _) in
             env::vars_os().filter(|(name, _)| name.to_string_lossy().to_uppercase().starts_with("MOIM"))
@@ -40,12 +47,8 @@ impl Place {
         for name in ["COLUMNS", "CLICOLOR_FORCE"] {
             command.env_remove(name);
         }
+        command.args(arguments).envs(variables.iter().copied()).current_dir(self.folder.path());
         command
-            .args(arguments)
-            .envs(variables.iter().copied())
-            .current_dir(self.folder.path())
-            .output()
-            .unwrap()
     }
 }
 
@@ -266,4 +269,24 @@ fn healthcheck_of_nobody() {
     assert_eq!(output.status.code(), Some(1));
     let faulty = Place::new().moim(&["healthcheck", "--ops-listen", "here"], &[]);
     assert_eq!(faulty.status.code(), Some(1), "a container's health has no other status");
+}
+
+/// A container's two outputs are one stream for whoever collects them.
+#[test]
+fn with_a_log_in_json_every_line_of_a_node_is_json() {
+    let place = Place::new();
+    let outputs = ["stdout", "stderr"].map(|name| place.folder.path().join(name));
+    let [stdout, stderr] = outputs.clone().map(|path| fs::File::create(path).unwrap());
+    let arguments = ["--log-format", "json", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"];
+    let mut node = place.command(&arguments, &[]).stdout(stdout).stderr(stderr).spawn().unwrap();
+    let said = || outputs.iter().map(|path| fs::read_to_string(path).unwrap()).collect::<String>();
+    let patience = Instant::now() + Duration::from_secs(60);
+    while !said().contains("\"listening\"") && Instant::now() < patience {
+        thread::sleep(Duration::from_millis(20));
+    }
+    node.kill().unwrap();
+    node.wait().unwrap();
+    let lines: Vec<Value> = said().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let listening = lines.iter().find(|line| line["message"] == "listening").unwrap();
+    assert!(listening["public"].as_str().unwrap().starts_with("127.0.0.1:"), "{listening}");
 }

@@ -2,10 +2,12 @@
 //! Not here: which there are (`faults`), what must hold (the promises, by `moim-loadtest check`).
 
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::fault::Fault;
+use crate::servers::cassandra::ring;
 
+use super::clock::Clock;
 use super::members::Members;
 use super::stage::{GATEWAYS, Stage};
 
@@ -121,6 +123,34 @@ pub(crate) fn redis_cut_long(stage: &mut Stage<'_>, _: &mut Members) -> Outcome 
     Ok(())
 }
 
+/// Five minutes, which is what people find who look.
+const CLOCK_OFF: i64 = 300;
+
+pub(crate) fn clock_off(stage: &mut Stage<'_>, _: &mut Members) -> Outcome {
+    let (workspace, place) = (stage.workspace, stage.place);
+    let clock = Clock::build(workspace, place)?;
+    for (gateway, off) in [(0, CLOCK_OFF), (1, -CLOCK_OFF)] {
+        stage.kill_gateway(gateway);
+        stage.start_gateway_in(gateway, &clock.off_by(off))?;
+        stage.gateway_ready(gateway)?;
+        sleep(APART);
+    }
+    for off in [-CLOCK_OFF, CLOCK_OFF] {
+        stage.redis.kill();
+        stage.redis.start_again_in(place, &clock.off_by(off))?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |it| it.as_secs().cast_signed());
+        let seen = stage.redis.time()? - now;
+        if (seen - off).abs() > 30 {
+            return Err(Fault::new(
+                format!("Redis's clock is {seen} s off, not {off} s"),
+                "run it on Linux: other systems do not let a library answer for the clock",
+            ));
+        }
+        sleep(APART);
+    }
+    Ok(())
+}
+
 pub(crate) fn script_flush(stage: &mut Stage<'_>, _: &mut Members) -> Outcome {
     let start = Instant::now();
     while start.elapsed() < seconds(12) {
@@ -144,10 +174,35 @@ pub(crate) fn replica_attach(stage: &mut Stage<'_>, _: &mut Members) -> Outcome 
 const LAG: Duration = Duration::from_secs(3);
 
 pub(crate) fn replica_failover(stage: &mut Stage<'_>, _: &mut Members) -> Outcome {
+    fail_over_after(stage, |_| {
+        sleep(LAG);
+        Ok(())
+    })
+}
+
+/// More than an epoch would have room for if a jump were of 16 bits.
+const LAG_MESSAGES: u64 = 66_000;
+const LAG_TIMEOUT: Duration = Duration::from_secs(300);
+
+pub(crate) fn replica_failover_far(stage: &mut Stage<'_>, _: &mut Members) -> Outcome {
+    fail_over_after(stage, |stage| {
+        let (start, before) = (Instant::now(), stage.redis.numbers_given()?);
+        while stage.redis.numbers_given()? < before + LAG_MESSAGES {
+            if start.elapsed() > LAG_TIMEOUT {
+                let limit = LAG_TIMEOUT.as_secs();
+                return Err(Fault::plain(format!("no {LAG_MESSAGES} messages were taken in {limit} s")));
+            }
+            sleep(Duration::from_millis(200));
+        }
+        Ok(())
+    })
+}
+
+fn fail_over_after(stage: &mut Stage<'_>, lag: impl FnOnce(&mut Stage<'_>) -> Outcome) -> Outcome {
     let replica = stage.replica.take().ok_or_else(|| Fault::plain("there is no replica"))?;
     // Nobody is there: it follows no more, and what it has stays.
     replica.tell("REPLICAOF 127.0.0.1 1")?;
-    sleep(LAG);
+    lag(stage)?;
     stage.redis.kill();
     replica.tell("REPLICAOF NO ONE")?;
     stage.order(&format!("upstream redis-* 127.0.0.1:{} drop", replica.port()))?;
@@ -201,8 +256,17 @@ pub(crate) fn redis_oom_holder(stage: &mut Stage<'_>, _: &mut Members) -> Outcom
 }
 
 pub(crate) fn cassandra_stop(stage: &mut Stage<'_>, _: &mut Members) -> Outcome {
+    cassandra_away(stage, seconds(if stage.full { 600 } else { 20 }))
+}
+
+/// Longer than an answer is kept that nobody asks for again.
+pub(crate) fn cassandra_stop_stored(stage: &mut Stage<'_>, _: &mut Members) -> Outcome {
+    cassandra_away(stage, seconds(if stage.full { 720 } else { 20 }))
+}
+
+fn cassandra_away(stage: &mut Stage<'_>, how_long: Duration) -> Outcome {
     stage.store.stop();
-    sleep(seconds(if stage.full { 600 } else { 20 }));
+    sleep(how_long);
     let (workspace, place) = (stage.workspace, stage.place);
     stage.store.start_again(workspace, place)?;
     sleep(APART);
@@ -213,6 +277,21 @@ pub(crate) fn cassandra_slow(stage: &mut Stage<'_>, _: &mut Members) -> Outcome 
     stage.order("delay cassandra-* 5000")?;
     sleep(seconds(20));
     stage.order("heal cassandra-*")?;
+    sleep(APART);
+    Ok(())
+}
+
+/// The last one killed stays away, so that the checker's quorum is of the two others: a row that only it had is lost then.
+pub(crate) fn cassandra_ring(stage: &mut Stage<'_>, _: &mut Members) -> Outcome {
+    let victim = stage.random.below(ring::NODES);
+    let (workspace, place) = (stage.workspace, stage.place);
+    let Some(ring) = &mut stage.ring else { return Err(Fault::plain("there is no ring")) };
+    sleep(seconds(6));
+    ring.kill(victim);
+    sleep(seconds(20));
+    ring.start_node(victim, workspace, place)?;
+    sleep(APART);
+    ring.kill((victim + 1) % ring::NODES);
     sleep(APART);
     Ok(())
 }

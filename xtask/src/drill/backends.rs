@@ -104,8 +104,34 @@ impl RedisNode {
 
     /// With the data it had.
     pub(crate) fn start_again(&mut self, place: &Place) -> Result<(), Fault> {
-        self.running = Redis::start_with(&self.program, &self.name, place, self.running.port, &[])?;
+        self.start_again_in(place, &[])
+    }
+
+    /// With the data it had, in such an environment.
+    pub(crate) fn start_again_in(
+        &mut self,
+        place: &Place,
+        environment: &[(&str, String)],
+    ) -> Result<(), Fault> {
+        let (name, port) = (&self.name, self.running.port);
+        self.running = Redis::start_with(&self.program, name, place, port, &[], environment)?;
         self.running.ready()
+    }
+
+    /// The numbers that its rooms have come to, together.
+    pub(crate) fn numbers_given(&self) -> Result<u64, Fault> {
+        let heads = "for _, key in ipairs(redis.call('KEYS', '*}:h:*')) do";
+        let script = format!(
+            "local n = 0 {heads} n = n + redis.call('HGET', key, 'seq') end return string.format('%.0f', n)"
+        );
+        let answer = self.tell(&format!("EVAL \"{script}\" 0"))?;
+        answer.parse().map_err(|_| Fault::plain(format!("{} told {answer:?} as its numbers", self.name)))
+    }
+
+    /// Its clock, in seconds since 1970.
+    pub(crate) fn time(&self) -> Result<i64, Fault> {
+        let answer = self.tell("EVAL \"return redis.call('TIME')[1]\" 0")?;
+        answer.parse().map_err(|_| Fault::plain(format!("{} told {answer:?} as its time", self.name)))
     }
 
     /// A command that must be answered.

@@ -8,7 +8,7 @@ use crate::fault::Fault;
 
 use super::members::{Load, Members};
 use super::stage::Stage;
-use super::{acts, random};
+use super::{acts, random, together};
 
 /// One fault.
 pub(crate) struct Named {
@@ -17,7 +17,8 @@ pub(crate) struct Named {
     pub(crate) about: &'static str,
     pub(crate) load: Load,
     pub(crate) needs: Needs,
-    /// The longest that any member may wait for any live message, where the promises name a time; with patience.
+    /// The longest that any member may wait for any live message, and any room that is spoken in for an acknowledgement,
+    /// where the promises name a time; with patience.
     pub(crate) live_within: Option<Duration>,
     pub(crate) make: fn(&mut Stage<'_>, &mut Members) -> Result<(), Fault>,
 }
@@ -27,21 +28,29 @@ pub(crate) struct Named {
 pub(crate) struct Needs {
     /// A second Redis, which follows the first from the start.
     pub(crate) replica: bool,
+    /// Three nodes of Cassandra, which take the place of the one.
+    pub(crate) ring: bool,
     /// A second HAProxy.
     pub(crate) second_haproxy: bool,
     /// Settings of the gateways.
     pub(crate) settings: &'static [(&'static str, &'static str)],
 }
 
-const USUAL: Load = Load { members: 24, plain: 6, rooms: 4, rate: 60, pages: 6 };
+const USUAL: Load = Load { members: 24, plain: 6, rooms: 4, rate: 60, pages: 6, ack: "mixed" };
 /// One room, as fast as this machine stands it beside everything else, and its history asked all the time.
-const ONE_FAST_ROOM: Load = Load { members: 6, plain: 1, rooms: 1, rate: 600, pages: 30 };
+const ONE_FAST_ROOM: Load = Load { members: 6, plain: 1, rooms: 1, rate: 600, pages: 30, ack: "mixed" };
+/// Few who hear it, so that it is the log that is fast.
+const FLOOD: Load = Load { members: 3, plain: 0, rooms: 1, rate: 3000, pages: 1, ack: "mixed" };
+const ALL_STORED: Load = Load { ack: "stored", ..USUAL };
 /// The promise is 10 s, and then the hole must be filled.
 const PROBE_FINDS_IT: Duration = Duration::from_secs(12);
 /// A busy machine can take a while for anything, but not for as long as the store takes here.
 const UNAFFECTED: Duration = Duration::from_secs(4);
-const NOTHING: Needs = Needs { replica: false, second_haproxy: false, settings: &[] };
+const NOTHING: Needs = Needs { replica: false, ring: false, second_haproxy: false, settings: &[] };
 const REPLICA: Needs = Needs { replica: true, ..NOTHING };
+const RING: Needs = Needs { ring: true, ..NOTHING };
+const REPLICA_AND_NO_LIMIT: Needs =
+    Needs { settings: &[("MOIM__LIMITS__MESSAGES_PER_SECOND", "100000")], ..REPLICA };
 const SECOND_HAPROXY: Needs = Needs { second_haproxy: true, ..NOTHING };
 /// What the store does not have yet must be in Redis all the same.
 const SHORT_RING: Needs = Needs { settings: &[("MOIM__REDIS__RING_ROWS", "32")], ..NOTHING };
@@ -62,17 +71,22 @@ pub(crate) const FAULTS: &[Named] = &[
     Named { name: "redis-cut-long", about: "one gateway is cut off from Redis for 60 s: unready after 10 s, sockets moved after 30 s", load: USUAL, needs: NOTHING, live_within: None, make: acts::redis_cut_long },
     Named { name: "replica-failover", about: "a replica stops following, the master is killed, the replica is promoted and taken", load: USUAL, needs: REPLICA, live_within: None, make: acts::replica_failover },
     Named { name: "replica-failover-alive", about: "the same data loss and promotion under connections that stay open", load: USUAL, needs: REPLICA, live_within: None, make: acts::replica_failover_alive },
+    Named { name: "replica-failover-far", about: "the same when the replica lags by more than 65,536 messages of one room", load: FLOOD, needs: REPLICA_AND_NO_LIMIT, live_within: None, make: acts::replica_failover_far },
     Named { name: "replica-attach", about: "a first replica is attached, and leaves again", load: USUAL, needs: NOTHING, live_within: None, make: acts::replica_attach },
+    Named { name: "clock-off", about: "gateways with clocks five minutes ahead and behind, then Redis too", load: USUAL, needs: NOTHING, live_within: None, make: acts::clock_off },
     Named { name: "script-flush", about: "SCRIPT FLUSH ten times a second", load: USUAL, needs: NOTHING, live_within: None, make: acts::script_flush },
     Named { name: "redis-oom", about: "Redis has no memory for new keys for 10 s: `overloaded` to senders", load: USUAL, needs: NOTHING, live_within: None, make: acts::redis_oom },
     Named { name: "redis-oom-holder", about: "Redis has no memory, and every gateway is started again meanwhile: it drains and recovers", load: USUAL, needs: NOTHING, live_within: None, make: acts::redis_oom_holder },
     Named { name: "cassandra-stop", about: "Cassandra stops, and starts again after 20 s (--full: ten minutes): live goes on", load: USUAL, needs: SHORT_RING, live_within: Some(UNAFFECTED), make: acts::cassandra_stop },
+    Named { name: "cassandra-stop-stored", about: "the same for 20 s (--full: twelve minutes) while every message asks for `stored` and is sent again until it is", load: ALL_STORED, needs: SHORT_RING, live_within: Some(UNAFFECTED), make: acts::cassandra_stop_stored },
     Named { name: "cassandra-slow", about: "every answer of Cassandra takes 5 s for 20 s: live goes on", load: USUAL, needs: SHORT_RING, live_within: Some(UNAFFECTED), make: acts::cassandra_slow },
+    Named { name: "cassandra-ring", about: "kill -9 of one Cassandra of three, started again after 20 s, then of the next, which stays away: live and acknowledgements go on, all is read at LOCAL_QUORUM", load: USUAL, needs: RING, live_within: Some(UNAFFECTED), make: acts::cassandra_ring },
     Named { name: "haproxy-kill", about: "kill -9 of one load balancer of two", load: USUAL, needs: SECOND_HAPROXY, live_within: None, make: acts::haproxy_kill },
     Named { name: "rolling-restart", about: "each gateway in turn drains and starts again", load: USUAL, needs: NOTHING, live_within: None, make: acts::rolling_restart },
     Named { name: "holder-kill", about: "each gateway in turn is killed while one room is fast and its history asked all the time", load: ONE_FAST_ROOM, needs: SHORT_RING, live_within: None, make: acts::holder_kill },
     Named { name: "store-away-idle", about: "the store is away, rooms fall silent past their time, the store is back but slow, and all speak", load: USUAL, needs: SHORT_IDLE, live_within: None, make: acts::store_away_idle },
     Named { name: "random", about: "faults of this table drawn from the seed, each 10 s after the one before it, for --minutes", load: USUAL, needs: REPLICA, live_within: None, make: random::schedule },
+    Named { name: "together", about: "two to four faults at once, drawn from the seed, again and again for --minutes, while every message asks for `stored`", load: ALL_STORED, needs: NOTHING, live_within: None, make: together::schedule },
 ];
 
 /// The fault of that name.

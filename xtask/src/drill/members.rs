@@ -30,6 +30,8 @@ pub(crate) struct Load {
     /// Messages and pages a second, all together.
     pub(crate) rate: u32,
     pub(crate) pages: u32,
+    /// The level asked for; `mixed` draws for each message.
+    pub(crate) ack: &'static str,
 }
 
 /// Where they connect and write.
@@ -70,6 +72,7 @@ impl Members {
         for (flag, number) in numbers {
             command.arg(flag).arg(number.to_string());
         }
+        command.args(["--ack", load.ack]);
         let mut server = Server::start(around.name.clone(), &command, &Farewell::None, place)?;
         let phase = around.evidence.join("phase");
         server.ready(READY_TIMEOUT, || fs::read_to_string(&phase).is_ok_and(|word| word == "speaking"))?;

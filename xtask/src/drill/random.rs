@@ -1,4 +1,4 @@
-//! Schedules of several faults, drawn from the seed, each some seconds after the one before has healed.
+//! What the seed decides: victims, and schedules of several faults, each some seconds after the one before has healed.
 //! Not here: the faults themselves (`acts`).
 
 use std::thread::sleep;
@@ -9,6 +9,23 @@ use crate::fault::Fault;
 use super::acts;
 use super::members::Members;
 use super::stage::{GATEWAYS, Stage};
+
+/// splitmix64: victims and schedules come from the seed alone.
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        usize::try_from((mixed ^ (mixed >> 31)) % bound.max(1) as u64).unwrap_or(0)
+    }
+}
 
 type Act = (&'static str, fn(&mut Stage<'_>, &mut Members) -> Result<(), Fault>);
 

@@ -10,12 +10,13 @@ use serde_json::Value;
 use crate::fault::Fault;
 
 pub(crate) const HEAD: &str = "\
-fault                     sent  acked  stored  lost  repeated  reordered  holes  counts  pages  other  told  no ack s  no live s  p99 ms
----------------------------------------------------------------------------------------------------------------------------------------";
+fault                   seed  sent  acked  stored  lost  repeated  reordered  holes  counts  pages  other  told  no ack s  no live s  p99 ms
+--------------------------------------------------------------------------------------------------------------------------------------------";
 
 /// One fault.
 pub(crate) struct Line {
     pub(crate) fault: &'static str,
+    pub(crate) seed: u64,
     pub(crate) summary: Value,
     pub(crate) verdict: Value,
     /// What had to hold beside the promises, and did not.
@@ -27,7 +28,7 @@ pub(crate) struct Line {
 pub(crate) struct Report {
     pub(crate) lines: Vec<Line>,
     /// What kept these from their end was told when it happened.
-    pub(crate) not_tried: Vec<&'static str>,
+    pub(crate) not_tried: Vec<(&'static str, u64)>,
 }
 
 impl Line {
@@ -74,7 +75,7 @@ impl fmt::Display for Line {
             ("pagesWrong", 7),
             ("others", 7),
         ];
-        write!(f, "{:<24}", self.fault)?;
+        write!(f, "{:<24}{:>4}", self.fault, self.seed)?;
         for (key, width) in columns {
             write!(f, "{:>width$}", self.count(key))?;
         }
@@ -95,20 +96,27 @@ impl fmt::Display for Line {
 
 impl Report {
     /// A fault where anything did not hold.
-    pub(crate) fn outcome(&self, seed: u64) -> Result<(), Fault> {
+    pub(crate) fn outcome(&self) -> Result<(), Fault> {
         let broken: Vec<_> =
-            self.lines.iter().filter(|line| !line.is_clean()).map(|line| line.fault).collect();
+            self.lines.iter().filter(|line| !line.is_clean()).map(|line| (line.fault, line.seed)).collect();
+        let names = |of: &[(&str, u64)]| {
+            of.iter().map(|(fault, seed)| format!("{fault} (seed {seed})")).collect::<Vec<_>>().join(", ")
+        };
+        let commands = [broken.clone(), self.not_tried.clone()].concat();
+        let commands =
+            commands.iter().map(|(fault, seed)| format!("cargo xtask drill {fault} --seed {seed}"));
+        let again = format!("again: {}", commands.collect::<Vec<_>>().join("; "));
         if !self.not_tried.is_empty() {
-            let again = [broken, self.not_tried.clone()].concat().join(" ");
-            let what = format!("not every fault was tried to its end: {}", self.not_tried.join(", "));
-            return Err(Fault::new(what, format!("again: cargo xtask drill --seed {seed} {again}")));
+            let what = format!("not every fault was tried to its end: {}", names(&self.not_tried));
+            return Err(Fault::new(what, again));
         }
         if broken.is_empty() {
-            println!("every promise was kept: {} faults, seed {seed}", self.lines.len());
+            let count = |key| self.lines.iter().map(|line| line.count(key)).sum::<u64>();
+            let (runs, acked) = (self.lines.len(), count("acked"));
+            println!("every promise was kept: {runs} runs, {acked} messages acknowledged");
             return Ok(());
         }
-        let again = format!("again: cargo xtask drill --seed {seed} {}", broken.join(" "));
-        Err(Fault::new(format!("a promise was broken under {}", broken.join(", ")), again))
+        Err(Fault::new(format!("a promise was broken under {}", names(&broken)), again))
     }
 }
 
@@ -120,7 +128,7 @@ mod tests {
     fn line(verdict: Value, unmet: &[&str]) -> Line {
         let summary = json!({ "liveMs": { "p99": 12.4 } });
         let unmet = unmet.iter().map(ToString::to_string).collect();
-        Line { fault: "redis-kill", summary, verdict, unmet, evidence: "evidence".into() }
+        Line { fault: "redis-kill", seed: 7, summary, verdict, unmet, evidence: "evidence".into() }
     }
 
     #[test]
@@ -139,17 +147,18 @@ mod tests {
     fn a_violation_an_unmet_demand_and_a_missing_verdict_are_faults() {
         let good = || line(json!({ "violations": [] }), &[]);
         let report = |lines| Report { lines, not_tried: Vec::new() };
-        assert!(report(vec![good()]).outcome(1).is_ok());
+        assert!(report(vec![good()]).outcome().is_ok());
         let bad = [
             line(json!({ "violations": [{}] }), &[]),
             line(json!({ "violations": [] }), &["not unready"]),
             line(json!({}), &[]),
         ];
         for bad in bad {
-            let fault = report(vec![good(), bad]).outcome(7).unwrap_err();
-            assert_eq!(fault.cure, "again: cargo xtask drill --seed 7 redis-kill");
+            let fault = report(vec![good(), bad]).outcome().unwrap_err();
+            assert_eq!(fault.cure, "again: cargo xtask drill redis-kill --seed 7");
         }
-        let untried = Report { lines: vec![good()], not_tried: vec!["redis-oom"] }.outcome(7).unwrap_err();
-        assert_eq!(untried.cure, "again: cargo xtask drill --seed 7 redis-oom");
+        let untried =
+            Report { lines: vec![good()], not_tried: vec![("redis-oom", 3)] }.outcome().unwrap_err();
+        assert_eq!(untried.cure, "again: cargo xtask drill redis-oom --seed 3");
     }
 }

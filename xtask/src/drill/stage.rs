@@ -16,6 +16,7 @@ use crate::cluster::gateways::answers_200;
 use crate::cluster::haproxy;
 use crate::fault::Fault;
 use crate::guarded::Farewell;
+use crate::servers::cassandra::ring::{self, Ring};
 use crate::servers::place::Place;
 use crate::servers::ports::Ports;
 use crate::servers::server::Server;
@@ -26,6 +27,7 @@ use super::DrillArgs;
 use super::backends::{RedisNode, Store};
 use super::faults::Named;
 use super::members::{Load, Members, Surroundings, read_json};
+use super::random::Random;
 
 pub(crate) const GATEWAYS: usize = 3;
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -86,6 +88,8 @@ pub(crate) struct Stage<'a> {
     pub(crate) redis: RedisNode,
     pub(crate) replica: Option<RedisNode>,
     pub(crate) store: &'a mut Store,
+    /// Where this fault needs one, instead of the store of all.
+    pub(crate) ring: Option<Ring>,
     pub(crate) workspace: &'a Workspace,
     pub(crate) place: &'a Place,
     pub(crate) random: Random,
@@ -100,19 +104,6 @@ pub(crate) struct Stage<'a> {
     /// How many were started under way.
     replicas: u32,
     unmet: Vec<String>,
-}
-
-/// splitmix64: victims and schedules come from the seed alone.
-pub(crate) struct Random(u64);
-
-impl Random {
-    pub(crate) fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        usize::try_from((mixed ^ (mixed >> 31)) % bound.max(1) as u64).unwrap_or(0)
-    }
 }
 
 impl<'a> Stage<'a> {
@@ -131,6 +122,10 @@ impl<'a> Stage<'a> {
             true => Some(start_redis(programs, fault, "replica", place, &mut ports)?),
             false => None,
         };
+        let ring = match fault.needs.ring {
+            true => Some(Ring::start(workspace, &format!("{}-cassandra", fault.name), place, &mut ports)?),
+            false => None,
+        };
         let keyspace = store.new_keyspace();
         let control = ports.free()?;
         let mut stage = Self {
@@ -141,9 +136,10 @@ impl<'a> Stage<'a> {
             redis,
             replica,
             store,
+            ring,
             workspace,
             place,
-            random: Random(args.seed),
+            random: Random::new(args.seed),
             full: args.full,
             minutes: args.minutes,
             programs,
@@ -222,15 +218,24 @@ impl<'a> Stage<'a> {
         once().or_else(|_| once()).or_else(|_| once())
     }
 
+    /// Nodes and copies. A ring is not behind the proxy: a driver learns the nodes' own addresses and goes to them.
+    fn stored_at(&self, gateway: &Gateway) -> (String, usize) {
+        match &self.ring {
+            Some(ring) => (ring.contact_points().join(","), ring::NODES),
+            None => (format!("127.0.0.1:{}", gateway.cassandra_link), 1),
+        }
+    }
+
     fn settings(&self, gateway: &Gateway) -> Vec<(&'static str, String)> {
         let local = |port: u16| format!("127.0.0.1:{port}");
+        let (contact_points, copies) = self.stored_at(gateway);
         let mut settings = vec![
             ("MOIM__BUS__KIND", "redis".to_owned()),
             ("MOIM__REDIS__URLS", format!("redis://{}", local(gateway.redis_link))),
             ("MOIM__STORE__KIND", "cassandra".to_owned()),
-            ("MOIM__CASSANDRA__CONTACT_POINTS", local(gateway.cassandra_link)),
+            ("MOIM__CASSANDRA__CONTACT_POINTS", contact_points),
             ("MOIM__CASSANDRA__KEYSPACE", self.keyspace.clone()),
-            ("MOIM__CASSANDRA__REPLICATION_FACTOR", "1".to_owned()),
+            ("MOIM__CASSANDRA__REPLICATION_FACTOR", copies.to_string()),
             ("MOIM__LISTEN__PUBLIC", local(gateway.public)),
             ("MOIM__LISTEN__OPS", local(gateway.ops)),
             ("MOIM__LISTEN__TRUSTED_PROXIES", "127.0.0.1/32".to_owned()),
@@ -246,9 +251,19 @@ impl<'a> Stage<'a> {
 
     /// Starts it without waiting.
     pub(crate) fn start_gateway(&mut self, index: usize) -> Result<(), Fault> {
+        self.start_gateway_in(index, &[])
+    }
+
+    /// Starts it without waiting, in such an environment.
+    pub(crate) fn start_gateway_in(
+        &mut self,
+        index: usize,
+        environment: &[(&str, String)],
+    ) -> Result<(), Fault> {
         let gateway = &self.gateways[index];
         let mut command = Command::new(&self.programs.moim);
         command.arg("serve").envs(self.settings(gateway)).current_dir(self.place.path());
+        command.envs(environment.iter().map(|(name, value)| (name, value)));
         let server = Server::start(self.name(&gateway.name), &command, &Farewell::None, self.place)?;
         self.gateways[index].server = Some(server);
         Ok(())
@@ -369,7 +384,9 @@ impl<'a> Stage<'a> {
     pub(crate) fn check(&mut self) -> Result<Value, Fault> {
         let mut command = Command::new(&self.programs.loadtest);
         command.arg("check").arg(self.evidence);
-        command.args(["--keyspace", &self.keyspace, "--cassandra", &self.store.address()]);
+        let node = self.ring.iter().flat_map(Ring::contact_points).next();
+        let node = node.unwrap_or_else(|| self.store.address());
+        command.args(["--keyspace", &self.keyspace, "--cassandra", &node]);
         command.arg("--gateway").arg(format!("127.0.0.1:{}", self.gateways[0].public));
         let mut server = Server::start(self.name("check"), &command, &Farewell::None, self.place)?;
         let verdict = self.evidence.join("verdict.json");
@@ -386,6 +403,7 @@ impl<'a> Stage<'a> {
         let names: Vec<_> = names.chain(["members", "check", "proxy"].map(str::to_owned)).collect();
         let mut logs: Vec<_> = names.iter().map(|name| self.place.log(&self.name(name))).collect();
         logs.push(self.redis.log());
+        logs.extend(self.ring.iter().flat_map(Ring::names).map(|name| self.place.log(name)));
         logs.extend(self.replica.as_ref().map(RedisNode::log));
         for log in &logs[..GATEWAYS] {
             let text = fs::read(log).map_err(Fault::io(format!("read {}", log.display())))?;

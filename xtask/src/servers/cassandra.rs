@@ -1,11 +1,13 @@
 //! Cassandra 5 for tests: one node, from a Docker engine or from the jars of Maven Central.
-//! Not here: how the jars get here (`jars`), how one asks Docker (`docker`), its use as a store (`moim-store-cassandra`).
+//! Not here: several nodes (`ring`), how the jars get here (`jars`), how one asks Docker (`docker`), its use as a store (`moim-store-cassandra`).
 
 mod cql;
 mod jars;
+pub(crate) mod ring;
 
 use std::fmt;
 use std::fs;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -32,15 +34,21 @@ const IMAGE_DATA: &str = "/var/lib/cassandra";
 pub(crate) enum Source {
     /// A Docker engine that has the image.
     Docker,
-    /// A Java that Cassandra runs on, and the folder of its jars.
-    Jars { java: PathBuf, jars: PathBuf },
+    Jars(Jars),
+}
+
+/// A Java that Cassandra runs on, and the folder of its jars.
+#[derive(Clone, Debug)]
+pub(crate) struct Jars {
+    java: PathBuf,
+    folder: PathBuf,
 }
 
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Docker => write!(f, "the image {IMAGE}"),
-            Self::Jars { java, jars } => write!(f, "{} on {}", jars.display(), java.display()),
+            Self::Jars(Jars { java, folder }) => write!(f, "{} on {}", folder.display(), java.display()),
         }
     }
 }
@@ -51,7 +59,7 @@ pub(crate) fn source(workspace: &Workspace) -> Result<Source, Fault> {
         Ok(()) => Ok(Source::Docker),
         Err(why) => {
             println!("cassandra: not from Docker ({why}), but as a process");
-            jars::source(workspace)
+            jars::source(workspace).map(Source::Jars)
         }
     }
 }
@@ -60,14 +68,22 @@ pub(crate) fn source(workspace: &Workspace) -> Result<Source, Fault> {
 pub(crate) struct Cassandra {
     pub(crate) server: Server,
     source: Source,
-    ports: NodePorts,
+    listens: Listens,
 }
 
+/// Where a node does.
 #[derive(Clone, Copy)]
-struct NodePorts {
+struct Listens {
+    address: Ipv4Addr,
     cql: u16,
     storage: u16,
     storage_tls: u16,
+}
+
+impl Listens {
+    fn cql(self) -> SocketAddrV4 {
+        SocketAddrV4::new(self.address, self.cql)
+    }
 }
 
 impl Cassandra {
@@ -79,9 +95,10 @@ impl Cassandra {
         ports: &mut Ports,
         volume: Option<&str>,
     ) -> Result<Self, Fault> {
-        let ports = NodePorts { cql: ports.free()?, storage: ports.free()?, storage_tls: ports.free()? };
-        let server = serve(workspace, &source, place, ports, volume)?;
-        Ok(Self { server, source, ports })
+        let (cql, storage, storage_tls) = (ports.free()?, ports.free()?, ports.free()?);
+        let listens = Listens { address: Ipv4Addr::LOCALHOST, cql, storage, storage_tls };
+        let server = serve(workspace, &source, place, listens, volume)?;
+        Ok(Self { server, source, listens })
     }
 
     /// Starts it again after its end, with its ports and its data. A container has its data in `volume`.
@@ -91,29 +108,28 @@ impl Cassandra {
         place: &Place,
         volume: Option<&str>,
     ) -> Result<(), Fault> {
-        self.server = serve(workspace, &self.source, place, self.ports, volume)?;
+        self.server = serve(workspace, &self.source, place, self.listens, volume)?;
         Ok(())
     }
 
     pub(crate) fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.ports.cql)
+        self.listens.cql().to_string()
     }
 
     /// Waits until it speaks CQL. A container that does not is given up for a process on the same port.
     pub(crate) fn ready(&mut self, workspace: &Workspace, place: &Place) -> Result<(), Fault> {
-        let port = self.ports.cql;
-        let outcome = self.server.ready(READY_TIMEOUT, || cql::serves(port));
+        let address = self.listens.cql();
+        let outcome = self.server.ready(READY_TIMEOUT, || cql::serves(address));
         let Err(fault) = outcome else { return Ok(()) };
         if !matches!(self.source, Source::Docker) {
             return Err(fault);
         }
         println!("{}\ntrying it as a process", fault.what);
-        let source = jars::source(workspace)?;
-        let Source::Jars { java, jars } = &source else { return Err(fault) };
-        let command = process(workspace, java, jars, &place.data(NAME)?, self.ports)?;
+        let jars = jars::source(workspace)?;
+        let command = process(workspace, &jars, &place.data(NAME)?, self.listens, &[])?;
         self.server = Server::start("cassandra-process", &command, &Farewell::None, place)?;
-        self.source = source;
-        self.server.ready(READY_TIMEOUT, || cql::serves(port))
+        self.source = Source::Jars(jars);
+        self.server.ready(READY_TIMEOUT, || cql::serves(address))
     }
 }
 
@@ -121,27 +137,23 @@ fn serve(
     workspace: &Workspace,
     source: &Source,
     place: &Place,
-    ports: NodePorts,
+    listens: Listens,
     volume: Option<&str>,
 ) -> Result<Server, Fault> {
     let (command, farewell) = match source {
         Source::Docker => {
             let container = format!("moim-xtask-{}-{NAME}", std::process::id());
             let farewell = Farewell::Run(docker::removal(&container));
-            (in_docker(&container, ports, volume), farewell)
+            (in_docker(&container, listens, volume), farewell)
         }
-        Source::Jars { java, jars } => {
-            (process(workspace, java, jars, &place.data(NAME)?, ports)?, Farewell::None)
-        }
+        Source::Jars(jars) => (process(workspace, jars, &place.data(NAME)?, listens, &[])?, Farewell::None),
     };
     Server::start(NAME, &command, &farewell, place)
 }
 
-fn in_docker(container: &str, ports: NodePorts, volume: Option<&str>) -> Command {
+fn in_docker(container: &str, listens: Listens, volume: Option<&str>) -> Command {
     let mut docker = Command::new("docker");
-    docker
-        .args(["run", "--rm", "--name", container, "--publish"])
-        .arg(format!("127.0.0.1:{}:9042", ports.cql));
+    docker.args(["run", "--rm", "--name", container, "--publish"]).arg(format!("{}:9042", listens.cql()));
     docker.args(["--env", "MAX_HEAP_SIZE=400M", "--env", "HEAP_NEWSIZE=100M"]);
     if let Some(volume) = volume {
         docker.arg("--volume").arg(format!("{volume}:{IMAGE_DATA}"));
@@ -150,23 +162,24 @@ fn in_docker(container: &str, ports: NodePorts, volume: Option<&str>) -> Command
     docker
 }
 
+/// With the options of Java that this node has beside those of all.
 fn process(
     workspace: &Workspace,
-    java: &Path,
-    jars: &Path,
+    jars: &Jars,
     home: &Path,
-    ports: NodePorts,
+    listens: Listens,
+    more: &[&str],
 ) -> Result<Command, Fault> {
     let config = home.join("cassandra.yaml");
-    fs::write(&config, yaml(home, ports)).map_err(Fault::io(format!("write {}", config.display())))?;
+    fs::write(&config, yaml(home, listens)).map_err(Fault::io(format!("write {}", config.display())))?;
     let ours = workspace.root.join(jars::OURS);
     let mut options = std::ffi::OsString::from("@");
     options.push(ours.join("jvm.options"));
-    let agent = jars::agent(jars)?;
-    let mut command = Command::new(java);
-    command.arg(options).arg(format!("-javaagent:{}", agent.display()));
+    let agent = jars::agent(&jars.folder)?;
+    let mut command = Command::new(&jars.java);
+    command.arg(options).args(more).arg(format!("-javaagent:{}", agent.display()));
     // `cassandra.yaml` and `logback.xml` are found on the class path: no URL, whatever is in the path.
-    let classes = [home.to_path_buf(), ours, jars.join("*")];
+    let classes = [home.to_path_buf(), ours, jars.folder.join("*")];
     let classes = std::env::join_paths(classes)
         .map_err(|_| Fault::new("a folder has a colon in its name", "build in a folder without one"))?;
     command.arg(format!("-Dcassandra.storagedir={}", home.display())).arg("-cp").arg(classes);
@@ -174,8 +187,9 @@ fn process(
     Ok(command)
 }
 
-/// All that is not as Cassandra has it by default. The data folders follow from `cassandra.storagedir`.
-fn yaml(home: &Path, ports: NodePorts) -> String {
+/// All that is not as Cassandra has it by default. Nodes of one ring have the same ports, and 127.0.0.1 is the seed of all:
+/// a node alone is its own.
+fn yaml(home: &Path, listens: Listens) -> String {
     let folder = |name: &str| serde_json::Value::from(home.join(name).to_string_lossy()).to_string();
     format!(
         "cluster_name: moim-test\n\
@@ -183,8 +197,8 @@ fn yaml(home: &Path, ports: NodePorts) -> String {
          partitioner: org.apache.cassandra.dht.Murmur3Partitioner\n\
          endpoint_snitch: SimpleSnitch\n\
          seed_provider: [{{class_name: org.apache.cassandra.locator.SimpleSeedProvider, parameters: [{{seeds: '127.0.0.1:{storage}'}}]}}]\n\
-         listen_address: 127.0.0.1\n\
-         rpc_address: 127.0.0.1\n\
+         listen_address: {address}\n\
+         rpc_address: {address}\n\
          native_transport_port: {cql}\n\
          storage_port: {storage}\n\
          ssl_storage_port: {storage_tls}\n\
@@ -198,9 +212,10 @@ fn yaml(home: &Path, ports: NodePorts) -> String {
          saved_caches_directory: {caches}\n\
          hints_directory: {hints}\n\
          cdc_raw_directory: {cdc}\n",
-        cql = ports.cql,
-        storage = ports.storage,
-        storage_tls = ports.storage_tls,
+        address = listens.address,
+        cql = listens.cql,
+        storage = listens.storage,
+        storage_tls = listens.storage_tls,
         data = folder("data"),
         commitlog = folder("commitlog"),
         caches = folder("saved_caches"),
@@ -213,11 +228,12 @@ fn yaml(home: &Path, ports: NodePorts) -> String {
 mod tests {
     use super::*;
 
-    const PORTS: NodePorts = NodePorts { cql: 20_001, storage: 20_002, storage_tls: 20_003 };
+    const LISTENS: Listens =
+        Listens { address: Ipv4Addr::LOCALHOST, cql: 20_001, storage: 20_002, storage_tls: 20_003 };
 
     #[test]
     fn a_node_listens_on_loopback_and_keeps_to_its_folder() {
-        let text = yaml(Path::new("/somewhere/a \"b\""), PORTS);
+        let text = yaml(Path::new("/somewhere/a \"b\""), LISTENS);
         for line in [
             "listen_address: 127.0.0.1",
             "rpc_address: 127.0.0.1",
@@ -232,7 +248,7 @@ mod tests {
 
     #[test]
     fn a_container_is_reached_on_loopback_only_and_keeps_nothing_unasked() {
-        let shown = |volume| crate::process::show(&in_docker("c", PORTS, volume));
+        let shown = |volume| crate::process::show(&in_docker("c", LISTENS, volume));
         assert!(shown(None).contains("--rm --name c --publish 127.0.0.1:20001:9042"), "{}", shown(None));
         assert!(!shown(None).contains("--volume"));
         assert!(shown(Some("v")).contains("--volume v:/var/lib/cassandra"));

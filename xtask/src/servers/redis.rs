@@ -30,19 +30,21 @@ impl Redis {
     /// Starts one that keeps every write (AOF) and evicts nothing, as the product asks for.
     pub(crate) fn start(program: &Path, name: &str, place: &Place, ports: &mut Ports) -> Result<Self, Fault> {
         let port = ports.free()?;
-        Self::start_with(program, name, place, port, &[])
+        Self::start_with(program, name, place, port, &[], &[])
     }
 
-    /// The same at a port that is known, told more.
+    /// The same at a port that is known, told more by arguments and by its environment.
     pub(crate) fn start_with(
         program: &Path,
         name: &str,
         place: &Place,
         port: u16,
         more: &[String],
+        environment: &[(&str, String)],
     ) -> Result<Self, Fault> {
         let mut command = Command::new(program);
         command.args(arguments(port)).arg("--dir").arg(place.data(name)?).args(more);
+        command.envs(environment.iter().map(|(name, value)| (name, value)));
         let server = Server::start(name, &command, &Farewell::None, place)?;
         Ok(Self { server, port })
     }
@@ -85,7 +87,7 @@ impl RedisCluster {
             let more = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-port"];
             let more: Vec<_> = more.map(str::to_owned).into_iter().chain([bus_port.to_string()]).collect();
             let name = format!("redis-cluster-{number}");
-            let redis = Redis::start_with(program, &name, place, port, &more)?;
+            let redis = Redis::start_with(program, &name, place, port, &more, &[])?;
             masters.push(Master { redis, bus_port });
         }
         Ok(Self { masters })

@@ -13,5 +13,6 @@ mod fresh;
 mod nodes;
 mod order;
 mod rooms;
+mod series;
 mod store_away;
 mod tries;

@@ -11,6 +11,8 @@ use crate::{
 
 const ROOM: &str = "아직 없는 방";
 const BEFORE: usize = 200;
+/// What the alert on a backlog goes by.
+const OLDEST: &str = "moim_writer_oldest_unstored_milliseconds";
 
 async fn say(client: &mut Client, nth: usize) -> Value {
     let frame = json!({"type": "message", "content": format!("말 {nth}"), "clientId": format!("c{nth}")});
@@ -57,6 +59,9 @@ async fn gateways_start_before_cassandra_and_everything_is_stored_when_it_comes(
     let page = newest(&cluster, 100).await;
     assert_eq!(page["messages"].as_array().unwrap().last().unwrap()["clientId"], "must");
 
+    let grows = "the age of what is not stored";
+    until(grows, async || (cluster.sum(OLDEST).await > 0.0).then_some(())).await;
+
     // Cassandra is there, and empty; then somebody makes the tables.
     door.open().await;
     cluster.migrate(&cassandra).await;
@@ -83,6 +88,7 @@ async fn gateways_start_before_cassandra_and_everything_is_stored_when_it_comes(
         (ack["level"] == "stored").then_some(())
     })
     .await;
+    until("nothing that is not stored", async || (cluster.sum(OLDEST).await == 0.0).then_some(())).await;
     let page = newest(&cluster, 100).await;
     assert_eq!(page["complete"], true, "{page}");
     let rows = cluster.rows(ROOM).await;

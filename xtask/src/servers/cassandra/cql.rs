@@ -2,7 +2,7 @@
 //! Not here: any query (`moim-store-cassandra` has a driver).
 
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{SocketAddrV4, TcpStream};
 use std::time::Duration;
 
 /// A node that has just begun to listen can take a while for its first answer.
@@ -13,13 +13,12 @@ const STARTUP: &[u8] = b"\x04\x00\x00\x00\x01\x00\x00\x00\x16\x00\x01\x00\x0bCQL
 const READY: [u8; 5] = *b"\x84\x00\x00\x00\x02";
 
 /// Whether a node there serves now.
-pub(super) fn serves(port: u16) -> bool {
-    greet(port).is_ok_and(|answer| answer == READY)
+pub(super) fn serves(address: SocketAddrV4) -> bool {
+    greet(address).is_ok_and(|answer| answer == READY)
 }
 
-fn greet(port: u16) -> io::Result<[u8; 5]> {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
+fn greet(address: SocketAddrV4) -> io::Result<[u8; 5]> {
+    let mut stream = TcpStream::connect_timeout(&address.into(), TIMEOUT)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
     stream.write_all(STARTUP)?;
     let mut answer = [0; 5];
@@ -30,10 +29,10 @@ fn greet(port: u16) -> io::Result<[u8; 5]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::TcpListener;
+    use std::net::{Ipv4Addr, TcpListener};
     use std::thread;
 
-    fn node(answer: &'static [u8]) -> u16 {
+    fn node(answer: &'static [u8]) -> SocketAddrV4 {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         thread::spawn(move || {
@@ -42,7 +41,7 @@ mod tests {
             stream.read_exact(&mut request).unwrap();
             stream.write_all(answer).unwrap();
         });
-        port
+        SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::process::stream_within;
 use crate::tools;
 use crate::workspace::Workspace;
 
-use super::Source;
+use super::Jars;
 
 /// The folder of `pom.xml`, `jvm.options` and `logback.xml`.
 pub(super) const OURS: &str = "xtask/cassandra";
@@ -18,8 +18,8 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(600);
 const CURE: &str = "let this machine reach Maven Central or a mirror of it (~/.m2/settings.xml), or a Docker engine \
                     with the image cassandra:5, or name a running Cassandra with MOIM_TEST_CASSANDRA=HOST:PORT";
 
-pub(super) fn source(workspace: &Workspace) -> Result<Source, Fault> {
-    Ok(Source::Jars { java: tools::java(workspace)?, jars: jars(workspace)? })
+pub(super) fn source(workspace: &Workspace) -> Result<Jars, Fault> {
+    Ok(Jars { java: tools::java(workspace)?, folder: jars(workspace)? })
 }
 
 /// The library that measures objects for Cassandra's caches, which it demands as a Java agent.
