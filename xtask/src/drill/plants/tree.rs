@@ -46,8 +46,10 @@ impl<'a> Tree<'a> {
     /// Cargo in the copy.
     pub(super) fn cargo(&self) -> Command {
         let mut cargo = self.workspace.cargo();
-        // Each plant is built once: what is kept for the next build would only take room, and time.
+        // Each plant is built once and runs for a minute: what is kept for the next build would only take room, and time, and so
+        // would optimising. What it is linked with stays as it is, and is built for the first plant only.
         cargo.current_dir(self.tree()).env("CARGO_TARGET_DIR", self.target()).env("CARGO_INCREMENTAL", "0");
+        cargo.env("CARGO_PROFILE_DEV_OPT_LEVEL", "0").env("CARGO_PROFILE_DEV_DEBUG", "false");
         cargo
     }
 
