@@ -12,8 +12,11 @@ use moim_protocol::Profile;
 
 use crate::{
     fault::Fault,
+    hold::{self, HoldArgs},
     interrupt,
     judge::{self, CheckArgs},
+    page::{self, PageArgs},
+    play::{self, PlayArgs},
     proxy::{self, ProxyArgs},
     record::{self, RecordArgs},
     report::Report,
@@ -47,7 +50,10 @@ pub(crate) struct Common {
     /// Exit with 3 when an aim is missed
     #[arg(long, global = true)]
     strict: bool,
-    /// Where random text comes from
+    /// Also write the result as a page with charts, one file that opens without a server
+    #[arg(long, global = true, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Where random text, senders and victims come from
     #[arg(long, global = true, default_value_t = 1)]
     pub(crate) seed: u64,
 }
@@ -60,12 +66,21 @@ enum Drill {
     Fanout(scenario::FanoutArgs),
     /// A room that everyone enters at once
     JoinStorm(scenario::JoinStormArgs),
+    /// Two gateways that lose all of their connections in one moment, while people come in
+    DisconnectStorm(scenario::DisconnectStormArgs),
     /// CPU of a message between two gateways, and of the publish script beside a bare PUBLISH
     Relay(scenario::RelayArgs),
     /// What a great many rooms leave behind that are each touched once
     Rooms(scenario::RoomsArgs),
+    /// A scenario from a file: who is there, what they say, what happens to them when
+    Play(PlayArgs),
+    /// A result that was written as JSON, or several, as one page
+    Page(PageArgs),
     /// Members of a cluster that runs, who write down all they see; for `check`
     Record(RecordArgs),
+    /// Connections of `disconnect-storm`, in a process that can be killed
+    #[command(hide = true)]
+    Hold(HoldArgs),
     /// Hold what `record` wrote, and the rows of the store, against the promises
     Check(CheckArgs),
     /// TCP links that can be cut, made deaf and slowed, for drills of faults
@@ -97,6 +112,10 @@ pub fn run() -> ExitCode {
         Drill::Record(args) => record::run(args, common.seed).map(|()| ExitCode::SUCCESS),
         Drill::Check(args) => judge::run(args).map(|()| ExitCode::SUCCESS),
         Drill::Proxy(args) => proxy::run(args).map(|()| ExitCode::SUCCESS),
+        Drill::Hold(args) => hold::run(args).map(|()| ExitCode::SUCCESS),
+        Drill::DisconnectStorm(args) => measure(&common, || scenario::disconnect_storm(args, &common)),
+        Drill::Page(args) => page::run(args).map(|()| ExitCode::SUCCESS),
+        Drill::Play(args) => measure(&common, || play::run(args, &common)),
         Drill::Idle(args) => measure(&common, || scenario::idle(args, &common)),
         Drill::Fanout(args) => measure(&common, || scenario::fanout(args, &common)),
         Drill::JoinStorm(args) => measure(&common, || scenario::join_storm(args, &common)),
@@ -114,11 +133,17 @@ fn measure(common: &Common, drill: impl FnOnce() -> Result<Report, Fault>) -> Re
     interrupt::listen()?;
     let report = drill()?;
     show(&report, common)?;
+    if let Some(broken) = report.broken {
+        return Err(Fault::wrong(broken));
+    }
     let status = if common.strict && !report.aims_met() { 3 } else { 0 };
     Ok(ExitCode::from(status))
 }
 
 fn show(report: &Report, common: &Common) -> Result<(), Fault> {
+    if let Some(path) = &common.html {
+        page::write(&[report.value()], path)?;
+    }
     let text = if common.json { report.json() } else { report.table() };
     io::stdout().write_all(text.as_bytes()).map_err(Fault::io("cannot print"))
 }

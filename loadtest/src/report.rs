@@ -13,6 +13,8 @@ pub(crate) struct Report {
     /// The same for machines.
     pub(crate) figures: Value,
     pub(crate) aims: Vec<Aim>,
+    /// What must never be and was, where that does not end a run at once.
+    pub(crate) broken: Option<String>,
 }
 
 impl Report {
@@ -21,15 +23,21 @@ impl Report {
     }
 
     pub(crate) fn json(&self) -> String {
-        let report = json!({
+        format!("{:#}\n", self.value())
+    }
+
+    /// The same, to be drawn.
+    pub(crate) fn value(&self) -> Value {
+        json!({
             "scenario": self.scenario,
+            "rows": self.rows,
             "figures": self.figures,
+            "broken": self.broken,
             "aims": self.aims,
             "aimsMet": self.aims_met(),
             "machine": { "cores": std::thread::available_parallelism().map_or(1, usize::from) },
             "debugBuild": cfg!(debug_assertions),
-        });
-        format!("{report:#}\n")
+        })
     }
 
     pub(crate) fn table(&self) -> String {
@@ -69,6 +77,7 @@ mod tests {
             rows: vec![("name".into(), "1".into()), ("longer name".into(), "2".into())],
             figures: json!({ "a": 1 }),
             aims: vec![Aim::at_most("ratio", 1.5, 1.3)],
+            broken: None,
         };
         assert!(report.table().contains("  name         1\n"));
         assert!(report.table().contains("aim MISSED: ratio 1.50, at most 1.3"));

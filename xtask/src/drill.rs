@@ -6,9 +6,12 @@ mod backends;
 mod clock;
 mod faults;
 mod members;
+mod orders;
+mod page;
 mod plants;
 mod random;
 mod report;
+mod scale;
 mod stage;
 mod together;
 
@@ -36,7 +39,7 @@ const CALM_AFTER: Duration = Duration::from_secs(6);
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct DrillArgs {
-    /// Which: names of the table (--list), `all`, or `random` for schedules of several
+    /// Which: names of the table (--list), `all` faults, or `random` for schedules of several
     #[arg(value_name = "FAULT")]
     faults: Vec<String>,
     /// Name the faults and stop
@@ -45,7 +48,7 @@ pub(crate) struct DrillArgs {
     /// Where rooms, texts, times, victims and schedules come from
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// How long the schedules of `random` go on
+    /// How long the schedules of `random` go on, and the stretches of `cassandra-latency`
     #[arg(long, default_value_t = 3)]
     minutes: u64,
     /// How often, each time with the next seed
@@ -91,23 +94,58 @@ pub(crate) fn short(workspace: &Workspace) -> Result<(), Fault> {
 pub(crate) fn run(workspace: &Workspace, args: &DrillArgs) -> Result<(), Fault> {
     if args.list || args.faults.is_empty() && args.plant.is_empty() {
         print!("{}", faults::list());
+        println!("\nMeasures, which are in no `all` and want a quiet machine:");
+        scale::list().for_each(|(name, about)| println!("{name:22}  {about}"));
         return Ok(());
     }
     if !args.plant.is_empty() {
         return plants::trial::run(workspace, args, &plants::chosen(&args.plant)?);
     }
-    let chosen = chosen(&args.faults)?;
+    let (scales, faults): (Vec<_>, Vec<_>) =
+        args.faults.iter().cloned().partition(|name| scale::named(name).is_some());
+    let chosen = chosen(&faults)?;
     let place = Place::make(workspace, "drill")?;
     let mut store = Store::start(workspace, &place)?;
     // While Cassandra starts.
     let programs = Programs::build(workspace, args)?;
     store.ready(workspace, &place)?;
+    let mut missed = Vec::new();
+    for scale in scales.iter().filter_map(|name| scale::named(name)) {
+        missed.extend(scale::run(workspace, args, &programs, &place, &mut store, scale)?);
+    }
+    let outcome = each(workspace, args, &programs, &place, &mut store, &chosen);
+    drop(store);
+    let outcome = outcome.and_then(|()| match missed.is_empty() {
+        true => Ok(()),
+        false => Err(Fault::new(format!("missed: {}", missed.join("; ")), "look at the report named above")),
+    });
+    match outcome {
+        Ok(()) => {
+            place.forget();
+            Ok(())
+        }
+        Err(fault) => Err(place.blame(fault)),
+    }
+}
+
+/// One fault after the other, a line of the table for each.
+fn each(
+    workspace: &Workspace,
+    args: &DrillArgs,
+    programs: &Programs,
+    place: &Place,
+    store: &mut Store,
+    chosen: &[&'static Named],
+) -> Result<(), Fault> {
+    if chosen.is_empty() {
+        return Ok(());
+    }
     let mut report = Report::default();
     println!("{}", report::HEAD);
     let seeds = args.seed..args.seed + args.times;
     for (seed, fault) in seeds.flat_map(|seed| chosen.iter().map(move |fault| (seed, *fault))) {
         let args = DrillArgs { seed, ..args.clone() };
-        match one(workspace, &args, &programs, &place, &mut store, fault) {
+        match one(workspace, &args, programs, place, store, fault) {
             Ok(line) => {
                 println!("{line}");
                 report.lines.push(line);
@@ -119,14 +157,8 @@ pub(crate) fn run(workspace: &Workspace, args: &DrillArgs) -> Result<(), Fault> 
             }
         }
     }
-    drop(store);
-    match report.outcome() {
-        Ok(()) => {
-            place.forget();
-            Ok(())
-        }
-        Err(fault) => Err(place.blame(fault)),
-    }
+    page::write(workspace, programs, "faults", &page::of_faults(&report, args.seed))?;
+    report.outcome()
 }
 
 fn chosen(names: &[String]) -> Result<Vec<&'static Named>, Fault> {

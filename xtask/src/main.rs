@@ -4,6 +4,7 @@
 mod autobahn;
 mod cluster;
 mod deny;
+mod docs;
 mod drill;
 mod fault;
 mod guarded;
@@ -49,6 +50,8 @@ enum Command {
     Autobahn(autobahn::AutobahnArgs),
     /// Take pictures of the page in every state, language, light and size, and the one of README.md
     Screenshots(ScreenshotsArgs),
+    /// Write docs/protocol.md and docs/configuration.md anew, from the code's own tables
+    Docs,
     /// Check licences, duplicate crates and sources with cargo-deny
     Deny,
     /// Run docker-compose.yml for real, and break it while people talk
@@ -87,6 +90,7 @@ fn main() -> ExitCode {
         Command::Drill(args) => drill::run(&workspace, &args),
         Command::Autobahn(args) => autobahn::run(&workspace, &args),
         Command::Screenshots(args) => screenshots(&workspace, &args),
+        Command::Docs => docs::run(&workspace),
         Command::Deny => deny::run(&workspace),
         Command::TryCompose(args) => try_deploy::compose(&workspace, &args),
         Command::TryK8s(args) => try_deploy::k8s(&workspace, &args),

@@ -23,11 +23,39 @@ use crate::{
 /// How soon a room whose worker had no space is tried again.
 const LOST_RETRY: Duration = Duration::from_millis(50);
 
+/// Rooms whose workers had no space for something.
+#[derive(Default)]
+struct Untold {
+    /// For events of their logs.
+    lost: HashSet<RoomId>,
+    /// For a count.
+    counts: HashSet<RoomId>,
+}
+
+impl Untold {
+    fn is_empty(&self) -> bool {
+        self.lost.is_empty() && self.counts.is_empty()
+    }
+
+    fn tell(&mut self, inner: &Inner) {
+        self.lost.extend(inner.take_lost());
+        self.lost.retain(|room| {
+            let event = RoomEvent::Lost;
+            inner.sink.try_deliver(Relayed { room: room.clone(), event }).is_err()
+        });
+        self.counts.retain(|room| {
+            let time = inner.redis_now(inner.keys.partition_of(room));
+            let event = inner.presence.now(room, time);
+            event.is_some_and(|event| !inner.deliver_count(room, event))
+        });
+    }
+}
+
 /// Reads until the bus stops.
 pub(crate) async fn read(inner: &Inner, relay: &Relay, mut unread: mpsc::Receiver<Pushed>) {
-    let mut lost = HashSet::new();
+    let mut untold = Untold::default();
     loop {
-        let next = if lost.is_empty() {
+        let next = if untold.is_empty() {
             unread.recv().await
         } else {
             timeout(LOST_RETRY, unread.recv()).await.unwrap_or_else(|_| unread.try_recv().ok())
@@ -35,21 +63,17 @@ pub(crate) async fn read(inner: &Inner, relay: &Relay, mut unread: mpsc::Receive
         if let Some((number, info)) = next
             && relay.is_current(number)
         {
-            pushed(inner, relay, info.kind, &info.data, &mut lost);
+            pushed(inner, relay, info.kind, &info.data, &mut untold);
         }
         if relay.has_overflowed() {
             tracing::warn!(redis = %relay.link.name, "events came faster than they are read; rooms read on from their cursors");
-            lost.extend(inner.rooms_of(&relay.link));
+            inner.lost_on(&relay.link);
         }
-        lost.extend(inner.take_lost());
-        lost.retain(|room| {
-            let event = RoomEvent::Lost;
-            inner.sink.try_deliver(Relayed { room: room.clone(), event }).is_err()
-        });
+        untold.tell(inner);
     }
 }
 
-fn pushed(inner: &Inner, relay: &Relay, kind: PushKind, data: &[Value], lost: &mut HashSet<RoomId>) {
+fn pushed(inner: &Inner, relay: &Relay, kind: PushKind, data: &[Value], untold: &mut Untold) {
     match (kind, data) {
         (
             PushKind::Message | PushKind::SMessage,
@@ -57,7 +81,7 @@ fn pushed(inner: &Inner, relay: &Relay, kind: PushKind, data: &[Value], lost: &m
         ) => {
             let channel = std::str::from_utf8(channel).ok().and_then(|name| inner.keys.channel(name));
             match channel {
-                Some(Channel::Room(room)) => of_room(inner, &room, payload, lost),
+                Some(Channel::Room(room)) => of_room(inner, &room, payload, untold),
                 Some(Channel::Partition(partition)) => of_partition(inner, partition, payload),
                 Some(Channel::Probe) => relay.has_heard(),
                 None => tracing::debug!("an event came over a channel that is not ours"),
@@ -75,7 +99,7 @@ fn pushed(inner: &Inner, relay: &Relay, kind: PushKind, data: &[Value], lost: &m
     }
 }
 
-fn of_room(inner: &Inner, room: &RoomId, payload: &[u8], lost: &mut HashSet<RoomId>) {
+fn of_room(inner: &Inner, room: &RoomId, payload: &[u8], untold: &mut Untold) {
     let Some((letter, rest)) = payload.split_first() else { return };
     let mut deliver = |event| {
         let relayed = Relayed { room: room.clone(), event };
@@ -83,7 +107,7 @@ fn of_room(inner: &Inner, room: &RoomId, payload: &[u8], lost: &mut HashSet<Room
             && matches!(relayed.event, RoomEvent::Message(_) | RoomEvent::Late(_))
         {
             inner.metrics.relay_dropped.inc();
-            lost.insert(relayed.room);
+            untold.lost.insert(relayed.room);
         }
     };
     match letter {
@@ -92,7 +116,8 @@ fn of_room(inner: &Inner, room: &RoomId, payload: &[u8], lost: &mut HashSet<Room
                 event::split_counted(rest).into_iter().filter_map(|event| event::decode(room, event))
             {
                 // Kept before it is shown. Of a generation that this node is not in, it is neither.
-                if inner.partition_of(room).keep(&message.epoch, &message, &inner.keys) {
+                let generation = event::generation_of(&message.epoch);
+                if inner.partition_of(room).keep(&generation, &message, &inner.keys) {
                     deliver(RoomEvent::Message(message));
                 }
             }
@@ -111,7 +136,13 @@ fn of_room(inner: &Inner, room: &RoomId, payload: &[u8], lost: &mut HashSet<Room
         b'P' => {
             let presence = std::str::from_utf8(rest).ok().and_then(event::decode_presence);
             let Some((time, presence)) = presence else { return };
-            inner.presence.heard(room, time, presence).into_iter().for_each(deliver);
+            for event in inner.presence.heard(Instant::now(), room, time, presence) {
+                if !inner.deliver_count(room, event) {
+                    // The minute's repeat would say the same count, which is known, and so nothing.
+                    inner.metrics.relay_dropped.inc();
+                    untold.counts.insert(room.clone());
+                }
+            }
         }
         _ => tracing::debug!(%room, "an event of an unknown kind: a newer node's"),
     }
@@ -131,11 +162,94 @@ fn of_partition(inner: &Inner, partition: u32, payload: &[u8]) {
         }
         b'O' => inner.look_after(partition),
         b'W' => {
-            if let Some(mark) = Mark::decode(&text) {
-                partition.marked(Instant::now(), &mark);
+            if let Some(mark) = Mark::decode_told(&text)
+                && !partition.marked(Instant::now(), &mark)
+            {
+                inner.mark_missed.notify_one();
             }
         }
         b'D' => partition.doorbell.notify_one(),
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, atomic::Ordering};
+
+    use moim_bus::{Here, RELAY_QUEUE_MAX, RelaySink, conformance::Rows};
+    use moim_protocol::{NodeId, Timestamp, UserName};
+    use moim_telemetry::Registry;
+    use redis::PushInfo;
+
+    use super::*;
+    use crate::{AckPolicy, RedisBusConfig, RedisConfig, event::PresenceEvent, link::Link, lock::locked};
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    /// A node that is connected to nothing, and what its one worker is told.
+    fn node() -> (Arc<Inner>, mpsc::Receiver<Relayed>, Arc<Link>) {
+        let (sink, mut workers) = RelaySink::new(1);
+        let redis = RedisConfig { partitions: 1, ..RedisConfig::default() };
+        let config =
+            RedisBusConfig { redis, node: NodeId(1), ack: AckPolicy::Wal, has_store: true, drains: false };
+        let registry = Registry::new("0").unwrap();
+        let (inner, _, _) = Inner::new(config, sink, Rows::new(), &registry).unwrap();
+        let link = inner.map.links().remove(0);
+        (inner, workers.remove(0), link)
+    }
+
+    fn relay(inner: &Arc<Inner>, link: Arc<Link>) -> (Arc<Relay>, mpsc::Sender<Pushed>) {
+        let (relay, (sender, unread)) = (Relay::new(link), mpsc::channel(8));
+        let (reader, node) = (relay.clone(), inner.clone());
+        tokio::spawn(async move { read(&node, &reader, unread).await });
+        (relay, sender)
+    }
+
+    #[tokio::test]
+    async fn a_count_for_which_there_was_no_space_is_told_when_there_is() {
+        let (inner, mut worker, link) = node();
+        let (_relay, sender) = relay(&inner, link);
+        let (room, other) = (RoomId::trusted("r"), NodeId(2));
+        inner.presence.loads(&room);
+        inner.presence.loaded(Instant::now(), &room, Timestamp::default(), Some(Vec::new()));
+        let filler = || Relayed { room: RoomId::trusted("full"), event: RoomEvent::Lost };
+        (0..RELAY_QUEUE_MAX).for_each(|_| inner.sink.try_deliver(filler()).unwrap());
+        let here = Here { count: 7, names: vec![UserName::trusted("kim")] };
+        let text = event::encode_presence(&PresenceEvent { node: other, here, notices: Vec::new() });
+        let words = [inner.keys.room_channel(&room), format!("P5 {text}")];
+        let data = words.map(|word| Value::BulkString(word.into_bytes())).to_vec();
+        sender.send((0, PushInfo { kind: PushKind::Message, data })).await.unwrap();
+        let dropped = async {
+            while inner.metrics.relay_dropped.get() == 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(PATIENCE, dropped).await.unwrap();
+        let told = async {
+            loop {
+                let Relayed { room: of, event } = worker.recv().await.unwrap();
+                if let RoomEvent::Presence { elsewhere, .. } = event {
+                    return (of, elsewhere);
+                }
+            }
+        };
+        assert_eq!(timeout(PATIENCE, told).await.unwrap(), (room, 7));
+    }
+
+    /// Its fences may be among what was dropped, and then it would go on in a generation that is over.
+    #[tokio::test]
+    async fn a_full_socket_is_answered_like_one_that_was_away() {
+        let (inner, _worker, link) = node();
+        let (relay, sender) = relay(&inner, link);
+        relay.overflowed.store(true, Ordering::Release);
+        sender.send((0, PushInfo { kind: PushKind::Other("event".into()), data: Vec::new() })).await.unwrap();
+        let looked_after = async {
+            while locked(&inner.attention).is_empty() {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(PATIENCE, looked_after).await.unwrap();
+        assert!(!relay.has_overflowed(), "once");
     }
 }

@@ -2,44 +2,36 @@
 //! Not here: what each of them does.
 
 use std::{
+    panic::AssertUnwindSafe,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use futures_util::{StreamExt, stream};
-use moim_protocol::{Epoch, NodeId, Timestamp};
+use futures_util::FutureExt;
+use moim_bus::Relayed;
+use moim_protocol::{RoomEvent, RoomId, Timestamp};
 use tokio::{
     sync::mpsc,
-    task::JoinSet,
+    task::{AbortHandle, JoinSet},
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
 
 use crate::{
-    event::{self, PresenceEvent},
+    burials, counts,
     inner::{Inner, Site},
-    link::{Args, CallError, Link},
-    nodes,
-    presence::{GATHER, KEPT, News, REPEAT},
-    recovery,
-    store_view::Mark,
+    link::Link,
+    marks, news, nodes, recovery,
+    topology::Change,
 };
 
-/// How often those who wait for the store are looked at.
+/// How often those who wait are looked at: for the store, or for a notice.
 const WAITING_LOOK: Duration = Duration::from_millis(100);
-/// How often marks are read that may have been lost on the way.
-const MARKS_LOOK: Duration = Duration::from_millis(500);
 /// How often a cluster is asked where its slots are, beside when it says that one has moved.
 const CLUSTER_LOOK: Duration = Duration::from_secs(10);
 /// Between two tries to find the cluster at all.
 const CLUSTER_RETRY: Duration = Duration::from_millis(250);
-/// Rooms told in one go.
-const NEWS_AT_ONCE: usize = 256;
-/// Parts in which all rooms are told again.
-const REPEAT_PARTS: u32 = 60;
-/// Calls under way at the same time in a round over partitions.
-const AT_ONCE: usize = 64;
-/// Dead letters looked at when a mark is read late.
-const DEAD_LOOK: usize = 64;
+/// Before a task that panicked begins again.
+const BEGIN_AGAIN: Duration = Duration::from_millis(200);
 
 /// What the bus does beside its callers; the gateway spawns [`RedisDriver::run`].
 pub struct RedisDriver {
@@ -57,29 +49,37 @@ impl RedisDriver {
     /// Dropping it ends every task of the bus where it is, as a kill would.
     pub async fn run(self) {
         let inner = self.inner.clone();
-        let mut tasks = JoinSet::new();
+        let (mut tasks, mut running) = (JoinSet::new(), Vec::new());
         for link in inner.map.links() {
-            start(&mut tasks, &inner, link);
+            running.push(start(&mut tasks, &inner, link));
         }
-        for partition in &inner.partitions {
-            inner.look_after(partition);
-        }
-        tasks.spawn(recovery::run(inner.clone()));
-        tasks.spawn(tell_presence(inner.clone()));
-        tasks.spawn(look_at_waiting(inner.clone()));
-        tasks.spawn(look_at_marks(inner.clone()));
-        let (found, mut new_links) = mpsc::channel(64);
+        let node = inner.clone();
+        tasks.spawn(again("recovery", move || {
+            // What it had in hand when it ended is not known: nothing is open that is not looked after.
+            node.partitions.iter().for_each(|partition| node.look_after(partition));
+            recovery::run(node.clone())
+        }));
+        let node = inner.clone();
+        tasks.spawn(again("presence", move || news::repeat(node.clone())));
+        let node = inner.clone();
+        tasks.spawn(again("burials", move || burials::run(node.clone())));
+        let node = inner.clone();
+        tasks.spawn(again("waiting", move || look_at_waiting(node.clone())));
+        let node = inner.clone();
+        tasks.spawn(again("marks", move || marks::run(node.clone())));
+        // Full: the cluster is not asked again before they are taken.
+        let (found, mut changes) = mpsc::channel(1);
         if inner.map.is_cluster() {
-            tasks.spawn(follow_cluster(inner.clone(), found));
+            let node = inner.clone();
+            tasks.spawn(again("cluster", move || follow_cluster(node.clone(), found.clone())));
         }
         loop {
             tokio::select! {
-                Some(link) = new_links.recv() => start(&mut tasks, &inner, link),
-                Some(ended) = tasks.join_next() => {
-                    if ended.is_err_and(|error| error.is_panic()) {
-                        tracing::error!("a task of the bus panicked");
-                    }
+                Some(Change { made, gone, .. }) = changes.recv() => {
+                    running.extend(made.into_iter().map(|link| start(&mut tasks, &inner, link)));
+                    gone.iter().for_each(|link| end(&mut running, &inner, link));
                 }
+                Some(_) = tasks.join_next() => {}
             }
         }
     }
@@ -91,12 +91,49 @@ impl Drop for RedisDriver {
     }
 }
 
-fn start(tasks: &mut JoinSet<()>, inner: &Arc<Inner>, link: Arc<Link>) {
+/// A link and the tasks that keep it.
+type Running = (Arc<Link>, Vec<AbortHandle>);
+
+fn start(tasks: &mut JoinSet<()>, inner: &Arc<Inner>, link: Arc<Link>) -> Running {
     let site = inner.add_site(link.clone());
-    tasks.spawn(link.run());
-    tasks.spawn(site.relay.clone().run(inner.clone()));
-    tasks.spawn(beat(inner.clone(), site.clone()));
-    tasks.spawn(lease(inner.clone(), site));
+    let handles = vec![
+        of_site(tasks, "link", inner, &site, |_, site| site.link.clone().run()),
+        of_site(tasks, "relay", inner, &site, |inner, site| site.relay.clone().run(inner)),
+        of_site(tasks, "heartbeat", inner, &site, beat),
+        of_site(tasks, "leases", inner, &site, lease),
+        of_site(tasks, "news", inner, &site, news::tell),
+        of_site(tasks, "counts", inner, &site, counts::run),
+    ];
+    (link, handles)
+}
+
+fn of_site<T: Future<Output = ()> + Send + 'static>(
+    tasks: &mut JoinSet<()>,
+    task: &'static str,
+    inner: &Arc<Inner>,
+    site: &Arc<Site>,
+    begin: impl Fn(Arc<Inner>, Arc<Site>) -> T + Send + Sync + 'static,
+) -> AbortHandle {
+    let (inner, site) = (inner.clone(), site.clone());
+    tasks.spawn(again(task, move || begin(inner.clone(), site.clone())))
+}
+
+fn end(running: &mut Vec<Running>, inner: &Inner, link: &Arc<Link>) {
+    tracing::info!(redis = %link.name, "no partition is on it any more");
+    inner.remove_site(link);
+    for (_, tasks) in running.extract_if(.., |(there, _)| Arc::ptr_eq(there, link)) {
+        tasks.iter().for_each(AbortHandle::abort);
+    }
+}
+
+/// Begins a task again when it panics. A node without one of them would look ready and be none: a fault that one event brought
+/// about is over with it, and one that stays shows in what the task is for (nothing opens, no heartbeat, a deaf socket), which
+/// makes the node unready.
+async fn again<T: Future<Output = ()>>(task: &'static str, begin: impl Fn() -> T) {
+    while AssertUnwindSafe(async { begin().await }).catch_unwind().await.is_err() {
+        tracing::error!(task, "a task of the bus panicked; it begins again");
+        sleep(BEGIN_AGAIN).await;
+    }
 }
 
 async fn beat(inner: Arc<Inner>, site: Arc<Site>) {
@@ -109,10 +146,12 @@ async fn beat(inner: Arc<Inner>, site: Arc<Site>) {
         }
         // Who hears nothing cannot say of others that they are dead.
         if nodes::beat(&inner, &site).await {
-            bury(&inner, &site).await;
+            look_for_dead(&inner, &site);
+        } else {
+            turn.reset_after(nodes::RETRY);
         }
         inner.forget_old(&site);
-        let worst = inner.sites().iter().map(|site| site.relay.deaf_for()).max().unwrap_or_default();
+        let worst = inner.used_sites().iter().map(|site| site.relay.deaf_for()).max().unwrap_or_default();
         inner.metrics.probe_age_ms.set(i64::try_from(worst.as_millis()).unwrap_or(i64::MAX));
         let open = inner.partitions.iter().filter(|partition| partition.is_open()).count();
         inner.metrics.partitions_open.set(i64::try_from(open).unwrap_or(i64::MAX));
@@ -125,29 +164,14 @@ async fn beat(inner: Arc<Inner>, site: Arc<Site>) {
     }
 }
 
-/// Members of dead nodes are gone, here and in Redis.
-async fn bury(inner: &Inner, site: &Site) {
-    let (dead, told) = inner.presence.bury(Instant::now(), site.beat.now());
-    if dead.is_empty() {
-        return;
+/// What follows from deaths is done beside the heartbeat, which must not be late. When too much of it waits, who died is looked
+/// at again with the next one.
+fn look_for_dead(inner: &Inner, site: &Site) {
+    let Ok(place) = inner.burials.sender.try_reserve() else { return };
+    let buried = inner.presence.bury(Instant::now(), site.beat.now());
+    if !buried.dead.is_empty() {
+        place.send(buried);
     }
-    tracing::info!(nodes = dead.len(), "nodes are gone; their members have left");
-    let rooms: Vec<_> = told.iter().map(|relayed| relayed.room.clone()).collect();
-    for relayed in told {
-        inner.sink.deliver(relayed).await;
-    }
-    stream::iter(rooms)
-        .for_each_concurrent(AT_ONCE, async |room| {
-            let Some(link) = inner.map.link_of(inner.keys.partition_of(&room)) else { return };
-            let mut command = redis::cmd("HDEL");
-            command.arg(inner.keys.presence(&room));
-            for NodeId(node) in &dead {
-                command.arg(format!("{node:x}"));
-            }
-            // Somebody else does it, or it is not counted anyway.
-            drop(link.command::<i64>(&command).await);
-        })
-        .await;
 }
 
 async fn lease(inner: Arc<Inner>, site: Arc<Site>) {
@@ -161,23 +185,6 @@ async fn lease(inner: Arc<Inner>, site: Arc<Site>) {
     }
 }
 
-async fn tell_presence(inner: Arc<Inner>) {
-    let mut part = 0;
-    let mut repeat = interval(REPEAT / REPEAT_PARTS);
-    repeat.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    loop {
-        tokio::select! {
-            () = inner.news_came.notified() => {}
-            _ = repeat.tick() => {
-                part += 1;
-                inner.presence.repeat(part, u64::from(REPEAT_PARTS));
-            }
-        }
-        inner.tell_news().await;
-        sleep(GATHER).await;
-    }
-}
-
 impl Inner {
     fn forget_old(&self, site: &Site) {
         let kept_micros = self.config.redis.room_idle_seconds.saturating_mul(1_000_000);
@@ -188,45 +195,27 @@ impl Inner {
         }
     }
 
-    /// Tells every room's news.
-    pub(crate) async fn tell_news(&self) {
-        loop {
-            let news = self.presence.take_news(NEWS_AT_ONCE);
-            if news.is_empty() {
-                return;
-            }
-            let failed = std::sync::atomic::AtomicBool::new(false);
-            stream::iter(news)
-                .for_each_concurrent(AT_ONCE, async |news| {
-                    if let Err(error) = self.tell(&news).await {
-                        tracing::debug!(room = %news.room, %error, "who is here could not be told; trying again");
-                        self.presence.failed(news, matches!(error, CallError::Uncertain(_)));
-                        failed.store(true, std::sync::atomic::Ordering::Relaxed);
-                    }
-                })
-                .await;
-            if failed.into_inner() {
-                // The next repeat, or the next change, tries again.
-                return;
-            }
+    /// Tells members how many are here where no notice has.
+    fn tell_counts(&self) {
+        let time = |room: &RoomId| self.redis_now(self.keys.partition_of(room));
+        for Relayed { room, event } in self.presence.untold(Instant::now(), time) {
+            // Else it is told with the next look.
+            self.deliver_count(&room, event);
         }
     }
 
-    async fn tell(&self, news: &News) -> Result<(), CallError> {
-        let partition = self.keys.partition_of(&news.room);
-        let site = self.site_of(partition).ok_or(CallError::Moved)?;
-        // Near the bound of its memory Redis is spared the notices; the counts are needed.
-        let notices = if site.beat.sheds() { Vec::new() } else { news.notices.clone() };
-        let event = PresenceEvent { node: self.config.node, here: news.here.clone(), notices };
-        let kept = if news.here.count == 0 { String::new() } else { event::encode_here(&news.here) };
-        let keys = [self.keys.presence(&news.room), self.keys.absent(partition)];
-        let args = Args::new()
-            .with(format!("{:x}", self.config.node.0))
-            .with(kept)
-            .with(KEPT.as_millis())
-            .with(self.keys.room_channel(&news.room))
-            .with(event::encode_presence(&event));
-        site.link.call::<String>(&self.scripts.presence, &keys, args).await.map(drop)
+    /// Hands a room's count over, if there is space. Several tasks do: what is told last must be what is known last.
+    pub(crate) fn deliver_count(&self, room: &RoomId, mut event: RoomEvent) -> bool {
+        loop {
+            if self.sink.try_deliver(Relayed { room: room.clone(), event: event.clone() }).is_err() {
+                return false;
+            }
+            self.presence.was_told(room, &event);
+            match self.presence.newer_than(room, &event) {
+                Some(newer) => event = newer,
+                None => return true,
+            }
+        }
     }
 }
 
@@ -236,53 +225,24 @@ async fn look_at_waiting(inner: Arc<Inner>) {
         for partition in &inner.partitions {
             partition.expire(Instant::now());
         }
+        inner.tell_counts();
     }
-}
-
-/// Watermarks come over pub/sub and may be lost: whoever needs them reads them, too.
-async fn look_at_marks(inner: Arc<Inner>) {
-    loop {
-        sleep(MARKS_LOOK).await;
-        let needed = inner.partitions.iter().filter(|partition| partition.needs_marks());
-        stream::iter(needed)
-            .for_each_concurrent(AT_ONCE, async |partition| {
-                let Some(link) = inner.map.link_of(partition.id) else { return };
-                if let Ok(Some(mark)) = read_mark(&inner, &link, partition.id).await {
-                    partition.marked(Instant::now(), &mark);
-                }
-            })
-            .await;
-    }
-}
-
-async fn read_mark(inner: &Inner, link: &Link, partition: u32) -> Result<Option<Mark>, CallError> {
-    let (mark, dead) = (inner.keys.mark(partition), inner.keys.dead(partition));
-    let read = redis::cmd("HMGET").arg(mark).arg(&["epoch", "id", "text"]).to_owned();
-    let (epoch, id, text): (Option<String>, Option<u64>, Option<String>) = link.command(&read).await?;
-    let Some(told) = text.as_deref().and_then(Mark::decode) else { return Ok(None) };
-    let (Some(epoch), Some(id)) = (epoch, id) else { return Ok(Some(told)) };
-    let read = redis::cmd("XREVRANGE").arg(dead).arg(&["+", "-", "COUNT"]).arg(DEAD_LOOK).to_owned();
-    let letters: Vec<(String, Vec<String>)> = link.command(&read).await?;
-    let dead = letters.iter().filter_map(|(_, fields)| fields.get(1)?.parse().ok()).collect();
-    Ok(Some(Mark { epoch: Epoch::trusted(epoch), id, dead, ..told }))
 }
 
 /// Where a cluster's slots are, now and whenever one has moved.
-async fn follow_cluster(inner: Arc<Inner>, found: mpsc::Sender<Arc<Link>>) {
+async fn follow_cluster(inner: Arc<Inner>, found: mpsc::Sender<Change>) {
     loop {
         match timeout(CLUSTER_LOOK, inner.map.refresh()).await {
-            Ok(Ok((links, moved))) => {
-                for link in links {
-                    drop(found.send(link).await);
-                }
+            Ok(Ok(change)) => {
                 // Channels go with their slots.
-                if !moved.is_empty() {
+                if !change.moved.is_empty() {
                     tracing::info!(
-                        partitions = moved.len(),
+                        partitions = change.moved.len(),
                         "partitions are on another server of the cluster"
                     );
                     inner.sites().iter().for_each(|site| site.relay.break_off());
                 }
+                drop(found.send(change).await);
                 drop(timeout(CLUSTER_LOOK, inner.moved.notified()).await);
             }
             Ok(Err(error)) => {
@@ -292,5 +252,22 @@ async fn follow_cluster(inner: Arc<Inner>, found: mpsc::Sender<Arc<Link>>) {
             Err(_) => tracing::warn!("the cluster does not answer; trying again"),
         }
         sleep(CLUSTER_RETRY).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_that_panics_begins_again() {
+        let begun = AtomicU32::new(0);
+        let task = || async {
+            assert!(begun.fetch_add(1, Ordering::Relaxed) >= 2, "it panics twice");
+        };
+        again("test", task).await;
+        assert_eq!(begun.load(Ordering::Relaxed), 3);
     }
 }

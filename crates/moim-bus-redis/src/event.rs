@@ -59,6 +59,15 @@ pub(crate) fn decode(room: &RoomId, event: &[u8]) -> Option<Arc<Message>> {
     Some(Arc::new(Message { room, seq, prev, epoch, id, client_id, username, content, time }))
 }
 
+/// The generation that a room's epoch is of: a room that started by the clock has an epoch of its own within it
+/// (`lua/seed.lua`).
+pub(crate) fn generation_of(epoch: &Epoch) -> Epoch {
+    match epoch.as_str().split_once('.') {
+        Some((generation, _)) => Epoch::trusted(generation),
+        None => epoch.clone(),
+    }
+}
+
 /// A number, or `-` where it is unknown.
 pub(crate) fn seq_text(seq: Option<Seq>) -> String {
     seq.map_or_else(|| "-".into(), |seq| seq.to_string())

@@ -10,18 +10,21 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use futures_util::{StreamExt, future, stream};
+use futures_util::future;
 use moim_bus::{BusError, BusHealth, Here, Logs, RelaySink, Relayed, SeedSource, stable_hash};
-use moim_protocol::{Epoch, NodeId, RoomId, Timestamp, Typing};
+use moim_protocol::{Epoch, Notice, RoomId, Timestamp, Typing};
 use moim_telemetry::Registry;
 use tokio::{
-    sync::{Notify, mpsc},
+    sync::{Notify, Semaphore, mpsc},
     task::JoinSet,
     time::sleep,
 };
 
 use crate::{
-    RedisBusConfig, RedisBusError, RedisDriver, Topology, event,
+    RedisBusConfig, RedisBusError, RedisDriver, Topology,
+    burials::Burials,
+    counts::Counts,
+    event,
     keys::Keys,
     lane::{Lanes, Taken},
     link::{CallError, Link},
@@ -40,10 +43,6 @@ use crate::{
 
 /// Between two looks at whether everything is stored, at the end.
 const FLUSH_LOOK: Duration = Duration::from_millis(50);
-/// Rooms whose members are counted anew at the same time.
-const COUNTS_AT_ONCE: usize = 64;
-/// Between two tries to read who is in a room.
-const PRESENCE_RETRY: Duration = Duration::from_millis(500);
 /// Typing signals on their way to Redis. Full: typing is dropped.
 const SIGNALS_MAX: usize = 1024;
 
@@ -52,6 +51,9 @@ pub(crate) struct Site {
     pub(crate) link: Arc<Link>,
     pub(crate) relay: Arc<Relay>,
     pub(crate) beat: Beat,
+    pub(crate) counts: Counts,
+    /// Something is to be told of a room there.
+    pub(crate) news_came: Notify,
 }
 
 /// Shared by all.
@@ -63,7 +65,7 @@ pub(crate) struct Inner {
     pub(crate) keys: Keys,
     pub(crate) scripts: Scripts,
     pub(crate) map: Map,
-    /// A std lock: never held across an await; it grows when a cluster does.
+    /// A std lock: never held across an await; it changes when a cluster does.
     sites: RwLock<Vec<Arc<Site>>>,
     pub(crate) partitions: Vec<Arc<Partition>>,
     pub(crate) lanes: Lanes,
@@ -80,13 +82,19 @@ pub(crate) struct Inner {
     /// Partitions that may not be open.
     pub(crate) attention: Mutex<BTreeSet<u32>>,
     pub(crate) attention_came: Notify,
+    pub(crate) recovery_turns: Semaphore,
     /// Some slot is not where it was.
     pub(crate) moved: Notify,
-    pub(crate) news_came: Notify,
+    /// Deaths, and what follows from them.
+    pub(crate) burials: Burials,
+    /// A mark came over pub/sub that does not follow the one before.
+    pub(crate) mark_missed: Notify,
     /// Short tasks: one for each room with sends on their way, each signal, each room read. The driver ends them.
     tasks: Mutex<JoinSet<()>>,
-    signals: Arc<tokio::sync::Semaphore>,
+    signals: Arc<Semaphore>,
     is_closed: AtomicBool,
+    /// When it left, everything was.
+    was_stored: AtomicBool,
     pub(crate) tail_bytes: Arc<TailBytes>,
 }
 
@@ -120,16 +128,19 @@ impl Inner {
             partitions,
             lanes: Lanes::default(),
             seeds: Seeds::default(),
-            presence: Presence::new(config.node),
+            presence: Presence::new(config.node, keys.clone()),
             logs: Held::new(log_sender),
             rooms: Mutex::default(),
             lost: Mutex::default(),
             attention: Mutex::default(),
             attention_came: Notify::new(),
+            recovery_turns: Semaphore::new(crate::recovery::TURNS),
             moved: Notify::new(),
-            news_came: Notify::new(),
-            signals: Arc::new(tokio::sync::Semaphore::new(SIGNALS_MAX)),
+            burials: Burials::default(),
+            mark_missed: Notify::new(),
+            signals: Arc::new(Semaphore::new(SIGNALS_MAX)),
             is_closed: AtomicBool::new(false),
+            was_stored: AtomicBool::new(false),
             keys,
             map,
             metrics,
@@ -182,9 +193,21 @@ impl Inner {
     }
 
     pub(crate) fn add_site(&self, link: Arc<Link>) -> Arc<Site> {
-        let site = Arc::new(Site { relay: Relay::new(link.clone()), link, beat: Beat::default() });
+        let (relay, beat, counts) = (Relay::new(link.clone()), Beat::default(), Counts::default());
+        let site = Arc::new(Site { relay, link, beat, counts, news_came: Notify::new() });
         self.sites.write().unwrap_or_else(PoisonError::into_inner).push(site.clone());
         site
+    }
+
+    /// Nothing is on it any more.
+    pub(crate) fn remove_site(&self, link: &Arc<Link>) {
+        let mut sites = self.sites.write().unwrap_or_else(PoisonError::into_inner);
+        sites.retain(|site| !Arc::ptr_eq(&site.link, link));
+    }
+
+    /// Those that any room can be on. Of the others nothing is asked, so their silence says nothing.
+    pub(crate) fn used_sites(&self) -> Vec<Arc<Site>> {
+        self.sites().into_iter().filter(|site| self.map.is_used(&site.link)).collect()
     }
 
     pub(crate) fn site_of(&self, partition: u32) -> Option<Arc<Site>> {
@@ -242,7 +265,7 @@ impl Inner {
         let rooms: Vec<_> = locked(&self.rooms).iter().filter(|room| of_it(room)).cloned().collect();
         self.have_missed(rooms);
         self.presence.repeat_if(of_it);
-        self.news_came.notify_one();
+        self.has_news(partition.id);
         partition.doorbell.notify_one();
     }
 
@@ -250,7 +273,20 @@ impl Inner {
     pub(crate) fn tell_again(&self, link: &Arc<Link>) {
         let partitions: HashSet<_> = self.map.partitions_of(link).into_iter().collect();
         self.presence.repeat_if(|room| partitions.contains(&self.keys.partition_of(room)));
-        self.news_came.notify_one();
+        partitions.iter().take(1).for_each(|partition| self.has_news(*partition));
+    }
+
+    /// Something is to be told of a room in it. Where nobody knows yet on which server it is: the next repeat finds it.
+    fn has_news(&self, partition: u32) {
+        if let Some(site) = self.site_of(partition) {
+            site.news_came.notify_one();
+        }
+    }
+
+    /// So many members are here.
+    pub(crate) fn set_presence(&self, room: &RoomId, here: Here, notice: Option<Notice>) {
+        self.presence.set(room, here, notice);
+        self.has_news(self.keys.partition_of(room));
     }
 
     /// These rooms may have missed events: messages are read on from the cursor, counts anew, beside everything else.
@@ -261,17 +297,11 @@ impl Inner {
                 locked(&self.lost).push(relayed.room);
             }
         }
-        let inner = self.this();
-        self.spawn(async move {
-            let inner = &inner;
-            // All at once they would be the next reason for Redis to be late.
-            stream::iter(rooms)
-                .for_each_concurrent(
-                    COUNTS_AT_ONCE,
-                    |room| async move { inner.refresh_presence(&room).await },
-                )
-                .await;
-        });
+        for room in rooms {
+            if let Some(site) = self.site_of(self.keys.partition_of(&room)) {
+                site.counts.add(room);
+            }
+        }
     }
 
     /// Rooms that could not be told; the relay tries again.
@@ -351,7 +381,7 @@ impl Inner {
             self.give_up(room, is_new);
             return Err(unavailable("redis did not confirm the subscription"));
         }
-        self.refresh_presence(room).await;
+        self.enter_counts(&site, room).await;
         Ok(())
     }
 
@@ -370,60 +400,16 @@ impl Inner {
         }
     }
 
-    /// Reads who is in a room on other nodes, and tells its members. When it cannot, it is tried until it can.
-    async fn refresh_presence(&self, room: &RoomId) {
-        if self.try_presence(room).await {
-            return;
-        }
-        let (inner, room) = (self.this(), room.clone());
-        self.spawn(async move {
-            while locked(&inner.rooms).contains(&room) {
-                sleep(PRESENCE_RETRY).await;
-                if inner.try_presence(&room).await {
-                    return;
-                }
-            }
-        });
-    }
-
-    /// `false`: it is to be tried again.
-    async fn try_presence(&self, room: &RoomId) -> bool {
-        self.presence.loads(room);
-        let all = self.read_presence(room).await.ok();
-        let was_read = all.is_some();
-        let now = self.redis_now(self.keys.partition_of(room));
-        let event = self.presence.loaded(room, now, all);
-        if !locked(&self.rooms).contains(room) {
-            // Everybody left meanwhile.
-            self.presence.forget(room);
-            return true;
-        }
-        match event {
-            Some(event) => self.sink.try_deliver(Relayed { room: room.clone(), event }).is_ok(),
-            None => was_read,
-        }
-    }
-
-    async fn read_presence(&self, room: &RoomId) -> Result<Vec<(NodeId, Here)>, CallError> {
-        let link = self.map.link_of(self.keys.partition_of(room)).ok_or(CallError::Moved)?;
-        let command = redis::cmd("HGETALL").arg(self.keys.presence(room)).to_owned();
-        let all: Vec<(String, String)> = link.command(&command).await?;
-        let one = |(node, here): (String, String)| {
-            Some((NodeId(u64::from_str_radix(&node, 16).ok()?), event::decode_here(&here)?))
-        };
-        Ok(all.into_iter().filter_map(one).filter(|(node, _)| self.presence.is_alive(*node)).collect())
-    }
-
-    pub(crate) async fn who(&self, room: &RoomId) -> Result<Here, BusError> {
-        let all = self.read_presence(room).await.map_err(|error| BusError::Unavailable(error.to_string()))?;
-        Ok(self.presence.sum(all))
+    /// Whether its events are wanted here.
+    pub(crate) fn is_open_here(&self, room: &RoomId) -> bool {
+        locked(&self.rooms).contains(room)
     }
 
     pub(crate) fn health(&self) -> BusHealth {
         if self.is_closed() {
             return BusHealth::Closed;
         }
-        let sites = self.sites();
+        let sites = self.used_sites();
         if let Some(why) = sites.iter().find_map(|site| site.beat.unfit()) {
             return BusHealth::Unfit(why);
         }
@@ -431,11 +417,15 @@ impl Inner {
         let usual = nodes::REFRESH * 2;
         let silence = |site: &Arc<Site>| site.link.silent_for().max(site.relay.deaf_for());
         let longest = sites.iter().map(silence).max().unwrap_or(Duration::MAX);
+        // While any of them answers, it is the others that are away and not this node: elsewhere nobody would be better off.
+        let shortest = sites.iter().map(silence).min().unwrap_or(Duration::MAX);
         let all_open = || self.partitions.iter().all(|partition| partition.is_open());
-        match longest {
-            longest if longest > usual => BusHealth::CutOff(longest),
-            _ if all_open() => BusHealth::Open,
-            _ => BusHealth::CutOff(Duration::ZERO),
+        if shortest > usual {
+            BusHealth::CutOff(shortest)
+        } else if longest <= usual && all_open() {
+            BusHealth::Open
+        } else {
+            BusHealth::CutOff(Duration::ZERO)
         }
     }
 
@@ -450,11 +440,18 @@ impl Inner {
         self.is_closed.load(Ordering::Acquire)
     }
 
-    /// Nothing this node knows of is only in Redis.
+    /// Nothing this node took is only in Redis. Its writers end when they see that, so of the store it is said once and for
+    /// all: a generation that began after it would have the node wait for logs that nobody drains any more.
     pub(crate) fn is_flushed(&self) -> bool {
-        let stored =
-            || !self.config.has_store || self.partitions.iter().all(|partition| partition.is_flushed());
-        self.lanes.is_empty() && stored()
+        if !self.lanes.is_empty() {
+            return false;
+        }
+        if !self.config.has_store || self.was_stored.load(Ordering::Acquire) {
+            return true;
+        }
+        // Each is asked, whatever the ones before it say: what it waits for is settled when it is asked first.
+        let left = self.partitions.iter().filter(|partition| !partition.is_flushed()).count();
+        self.was_stored.fetch_or(left == 0, Ordering::AcqRel) || left == 0
     }
 
     /// Waits until it is flushed, and says that this node goes.
@@ -462,8 +459,8 @@ impl Inner {
         while !self.is_flushed() {
             sleep(FLUSH_LOOK).await;
         }
-        self.tell_news().await;
         let sites = self.sites();
+        future::join_all(sites.iter().map(|site| self.tell_news(site))).await;
         future::join_all(sites.iter().map(|site| nodes::leave(self, site))).await;
     }
 }

@@ -59,14 +59,6 @@ impl Keys {
         self.of(partition, ":absent")
     }
 
-    pub(crate) fn handed(&self, partition: u32) -> String {
-        self.of(partition, ":handed")
-    }
-
-    pub(crate) fn waited(&self, partition: u32) -> String {
-        self.of(partition, ":waited")
-    }
-
     pub(crate) fn staged(&self, partition: u32) -> String {
         self.of(partition, ":staged")
     }

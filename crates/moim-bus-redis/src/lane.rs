@@ -4,7 +4,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -25,7 +25,7 @@ use crate::{
 const BATCH_ROWS_MAX: usize = 64;
 /// And their bytes; one larger message goes alone.
 const BATCH_BYTES_MAX: usize = 512 * 1024;
-/// Messages that wait for Redis, over all rooms. Full: `overloaded` to senders.
+/// Messages that wait for Redis or are under way to it, over all rooms. Full: `overloaded` to senders.
 pub const LANES_ROWS_MAX: usize = 65_536;
 /// And their bytes. Full: `overloaded` to senders.
 pub const LANES_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -41,12 +41,14 @@ pub(crate) struct Taken {
     wanted: Wanted,
     since: Instant,
     answer: Answer,
+    /// Given back when it is settled.
+    space: Option<Held>,
 }
 
 impl Taken {
     pub(crate) fn new(draft: Draft, wanted: Wanted, answer: Answer) -> Self {
         let hash = content_hash(&draft.content);
-        Self { draft, hash, wanted, since: Instant::now(), answer }
+        Self { draft, hash, wanted, since: Instant::now(), answer, space: None }
     }
 
     pub(crate) fn room(&self) -> &RoomId {
@@ -62,45 +64,62 @@ impl Taken {
     }
 }
 
+/// What all messages that are not settled take, together.
 #[derive(Default)]
-struct State {
-    /// A room is in it while a task drains its queue.
-    queues: HashMap<RoomId, VecDeque<Taken>>,
-    rows: usize,
+struct Space {
+    /// Rows and bytes. A std mutex: never held across an await.
+    used: Mutex<(usize, usize)>,
+}
+
+/// The part of one message.
+struct Held {
+    space: Arc<Space>,
     bytes: usize,
+}
+
+impl Space {
+    fn hold(self: &Arc<Self>, bytes: usize) -> Option<Held> {
+        let mut used = locked(&self.used);
+        if used.0 >= LANES_ROWS_MAX || used.1 + bytes > LANES_BYTES_MAX {
+            return None;
+        }
+        *used = (used.0 + 1, used.1 + bytes);
+        Some(Held { space: self.clone(), bytes })
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut used = locked(&self.space.used);
+        *used = (used.0 - 1, used.1 - self.bytes);
+    }
 }
 
 /// The queues of all rooms.
 #[derive(Default)]
 pub(crate) struct Lanes {
-    /// A std mutex: never held across an await.
-    state: Mutex<State>,
+    /// A room is in it while a task drains its queue. A std mutex: never held across an await.
+    queues: Mutex<HashMap<RoomId, VecDeque<Taken>>>,
+    space: Arc<Space>,
 }
 
 impl Lanes {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        locked(&self.state)
-    }
-
     /// Queues it. Answers whether the room's queue needs a task now ([`drain`]).
-    pub(crate) fn push(&self, taken: Taken) -> bool {
-        let mut state = self.lock();
-        let bytes = taken.bytes();
-        if state.rows >= LANES_ROWS_MAX || state.bytes + bytes > LANES_BYTES_MAX {
-            drop(state);
+    pub(crate) fn push(&self, mut taken: Taken) -> bool {
+        taken.space = self.space.hold(taken.bytes());
+        if taken.space.is_none() {
             reply(taken.answer, Err(BusError::Overloaded("queue to redis")));
             return false;
         }
-        state.rows += 1;
-        state.bytes += bytes;
         let room = taken.draft.room.clone();
-        match state.queues.get_mut(&room) {
+        let mut queues = locked(&self.queues);
+        match queues.get_mut(&room) {
             Some(queue) => {
                 queue.push_back(taken);
                 false
             }
             None => {
-                state.queues.insert(room, VecDeque::from([taken]));
+                queues.insert(room, VecDeque::from([taken]));
                 true
             }
         }
@@ -108,8 +127,8 @@ impl Lanes {
 
     /// The next messages of a room; `None`: none are left, and the queue is gone.
     fn next(&self, room: &RoomId) -> Option<Vec<Taken>> {
-        let mut state = self.lock();
-        let queue = state.queues.get_mut(room)?;
+        let mut queues = locked(&self.queues);
+        let queue = queues.get_mut(room)?;
         let (mut batch, mut bytes) = (Vec::new(), 0);
         while let Some(first) = queue.front() {
             if batch.len() >= BATCH_ROWS_MAX || (!batch.is_empty() && bytes + first.bytes() > BATCH_BYTES_MAX)
@@ -120,16 +139,14 @@ impl Lanes {
             batch.extend(queue.pop_front());
         }
         if batch.is_empty() {
-            state.queues.remove(room);
+            queues.remove(room);
             return None;
         }
-        state.rows -= batch.len();
-        state.bytes -= bytes;
         Some(batch)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.lock().queues.is_empty()
+        locked(&self.queues).is_empty()
     }
 }
 
@@ -162,7 +179,14 @@ async fn send(inner: &Inner, room: &RoomId, mut batch: Vec<Taken>) {
             Next::Again => {}
             Next::Later => sleep(RETRY).await,
             Next::Stale => inner.stale(partition, &epoch),
-            Next::Seed(asked) => inner.seed(room, asked, &epoch).await,
+            Next::Seed(asked) => {
+                // Whoever waits longer is told so, whatever becomes of the room.
+                let oldest = batch.iter().map(|taken| taken.since.elapsed()).max().unwrap_or_default();
+                let seeded = timeout(GIVE_UP.saturating_sub(oldest), inner.seed(room, asked, &epoch)).await;
+                if let Ok(Err(error)) = seeded {
+                    refuse(&mut batch, &error);
+                }
+            }
         }
     }
 }
@@ -206,6 +230,10 @@ async fn attempt(
             return Next::Later;
         }
         Err(error @ (CallError::Down(_) | CallError::Uncertain(_))) => {
+            if matches!(error, CallError::Down(_)) {
+                // A cluster may have failed it over.
+                inner.moved.notify_one();
+            }
             tracing::debug!(redis = %link.name, %error, "a publish is tried again");
             return Next::Later;
         }
@@ -271,8 +299,9 @@ fn settle(
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let now = Instant::now();
     match words[..] {
-        ["n", seq, prev, time] => {
-            let Some(row) = row(&taken, seq, prev, time, epoch.clone(), taken.draft.id.clone()) else {
+        ["n", seq, prev, time, of] => {
+            let row = row(&taken, seq, prev, time, Epoch::trusted(of), taken.draft.id.clone());
+            let Some(row) = row else {
                 return Err(Box::new((taken, Next::Later)));
             };
             if !partition.keep(epoch, &row, &inner.keys) {

@@ -1,17 +1,23 @@
 //! The bus over Redis: every room's log in Redis streams, relayed over pub/sub, drained by lease holders.
 //! Not here: the promise of a bus (`moim-bus`), the store (`moim-store`), the loop that drains a log (`moim-gateway`).
 
+mod burials;
 mod config;
+mod counts;
 mod deliver;
 mod driver;
 mod event;
 mod inner;
 mod keys;
 mod lane;
+mod late;
+mod line;
 mod link;
 mod lock;
 mod log;
+mod marks;
 mod metrics;
+mod news;
 mod nodes;
 mod partition;
 mod presence;
@@ -38,6 +44,7 @@ use tokio::sync::oneshot;
 pub use config::{RedisConfig, Topology};
 pub use driver::RedisDriver;
 pub use lane::{LANES_BYTES_MAX, LANES_ROWS_MAX};
+pub use reads::SEEDS_MAX;
 pub use topology::MapError;
 
 use inner::Inner;
@@ -133,8 +140,7 @@ impl Bus for RedisBus {
     }
 
     fn presence(&self, room: &RoomId, here: Here, notice: Option<Notice>) {
-        self.inner.presence.set(room, here, notice);
-        self.inner.news_came.notify_one();
+        self.inner.set_presence(room, here, notice);
     }
 
     fn subscribe<'a>(&'a self, room: &'a RoomId) -> BoxFuture<'a, Result<(), BusError>> {

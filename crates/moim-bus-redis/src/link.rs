@@ -1,5 +1,5 @@
-//! One Redis: where its master is now, a connection for calls that is made again whenever it breaks, a pool for large answers.
-//! Not here: the pub/sub socket (`relay`), which partitions are here (`topology`).
+//! One Redis: where its master is now, connections for calls that are made again whenever they break, a pool for large answers.
+//! Not here: one such connection (`line`), the pub/sub socket (`relay`), which partitions are here (`topology`).
 
 use std::{
     sync::{
@@ -12,23 +12,27 @@ use std::{
 use deadpool_redis::{Connection, Manager, Pool};
 use redis::{
     AsyncConnectionConfig, Client, ErrorKind, FromRedisValue, RedisError, Script, ServerErrorKind,
-    aio::{ConnectionLike, MultiplexedConnection},
     sentinel::SentinelClient,
 };
 use tokio::{
-    sync::{Mutex, Notify, watch},
+    sync::{Mutex, Notify, Semaphore, watch},
     time::{sleep, timeout},
 };
 
-use crate::lock::locked;
+pub(crate) use crate::script::Args;
+use crate::{line::Line, lock::locked, script::invoke};
 
 /// How long a call may take. Beyond it the outcome is not known.
 pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(2);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Between two tries to connect: the first, and the longest.
 const RECONNECT: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
-/// Connections for large answers. All taken: callers wait, at most [`CALL_TIMEOUT`].
-const POOL_MAX: usize = 8;
+/// Connections for the rows of rooms. All taken: callers wait, at most [`CALL_TIMEOUT`].
+const POOL_MAX: usize = 16;
+/// Rooms being brought to one Redis at the same time, each with its rows in memory. More wait for their turn.
+const SEEDS_AT_ONCE: usize = 128;
+/// Logs of one Redis being read at the same time, each answer in memory. More wait for their turn.
+const LOGS_AT_ONCE: usize = 16;
 
 /// Where the master is.
 pub(crate) enum Finder {
@@ -67,11 +71,34 @@ pub(crate) enum CallError {
     Moved,
 }
 
+/// What a call goes over, so that what is slow on one stands in nobody's way on another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Over {
+    /// Publishes, and everything small.
+    Calls,
+    /// Rooms on their way here.
+    Seeds,
+    /// What is to be stored.
+    Logs,
+}
+
 struct Connected {
     number: u64,
     address: String,
-    calls: MultiplexedConnection,
+    calls: Line,
+    seeds: Line,
+    logs: Line,
     pool: Pool,
+}
+
+impl Connected {
+    fn line(&self, over: Over) -> &Line {
+        match over {
+            Over::Calls => &self.calls,
+            Over::Seeds => &self.seeds,
+            Over::Logs => &self.logs,
+        }
+    }
 }
 
 /// One Redis. Shared by its `Arc`; [`Link::run`] keeps it connected.
@@ -80,6 +107,8 @@ pub(crate) struct Link {
     pub(crate) name: Arc<str>,
     pub(crate) finder: Finder,
     connected: watch::Sender<Option<Arc<Connected>>>,
+    pub(crate) seed_turns: Semaphore,
+    pub(crate) log_turns: Semaphore,
     /// A connection of this number is broken.
     broken: AtomicU64,
     broke: Notify,
@@ -102,6 +131,8 @@ impl Link {
             name: name.into(),
             finder,
             connected: watch::channel(None).0,
+            seed_turns: Semaphore::new(SEEDS_AT_ONCE),
+            log_turns: Semaphore::new(LOGS_AT_ONCE),
             broken: AtomicU64::new(0),
             broke: Notify::new(),
             trouble: std::sync::Mutex::default(),
@@ -152,13 +183,8 @@ impl Link {
         let manager = Manager::new_with_config(info, call_config())?;
         let built = Pool::builder(manager).max_size(POOL_MAX).build();
         let pool = built.map_err(|error| timed_out(error.to_string()))?;
-        let taken =
-            timeout(CONNECT_TIMEOUT, pool.get()).await.map_err(|_| timed_out("it does not answer"))?;
-        let calls = taken.map(Connection::take).map_err(|error| match error {
-            deadpool_redis::PoolError::Backend(error) => error,
-            other => timed_out(other.to_string()),
-        })?;
-        Ok(Connected { number, address, calls, pool })
+        let (calls, seeds, logs) = tokio::try_join!(line(&pool), line(&pool), line(&pool))?;
+        Ok(Connected { number, address, calls, seeds, logs, pool })
     }
 
     async fn is_broken(&self, number: u64) {
@@ -247,10 +273,27 @@ impl Link {
         keys: &[String],
         args: Args,
     ) -> Result<T, CallError> {
+        self.call_over(Over::Calls, script, keys, args).await
+    }
+
+    /// The same over another connection.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the outcome unknown.
+    pub(crate) async fn call_over<T: FromRedisValue>(
+        &self,
+        over: Over,
+        script: &Script,
+        keys: &[String],
+        args: Args,
+    ) -> Result<T, CallError> {
         let connected = self.connection().await?;
-        let mut connection = connected.calls.clone();
+        let mut connection = connected.line(over).begin();
         let result = invoke(script, keys, &args, &mut connection).await;
-        self.judge(connected.number, result)
+        self.judge(&connected, Some(connected.line(over)), result)
     }
 
     /// The same over the pool: for large answers, so that they do not stand in the way of publishes.
@@ -285,7 +328,13 @@ impl Link {
             Err(deadpool_redis::PoolError::Backend(error)) => Err(error),
             Err(other) => return Err(CallError::Uncertain(other.to_string())),
         };
-        self.judge(connected.number, result)
+        match result {
+            // That connection's trouble, or the trouble of making one: it says nothing of those that all share.
+            Err(error) if !matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension) => {
+                Err(CallError::Uncertain(error.to_string()))
+            }
+            result => self.judge(&connected, None, result),
+        }
     }
 
     /// Sends one plain command.
@@ -297,19 +346,32 @@ impl Link {
     /// Dropping the future leaves the outcome unknown.
     pub(crate) async fn command<T: FromRedisValue>(&self, command: &redis::Cmd) -> Result<T, CallError> {
         let connected = self.connection().await?;
-        let mut connection = connected.calls.clone();
+        let mut connection = connected.calls.begin();
         let result = command.query_async(&mut connection).await;
-        self.judge(connected.number, result)
+        self.judge(&connected, Some(&connected.calls), result)
     }
 
-    fn judge<T>(&self, number: u64, result: Result<T, RedisError>) -> Result<T, CallError> {
+    fn judge<T>(
+        &self,
+        connected: &Connected,
+        line: Option<&Line>,
+        result: Result<T, RedisError>,
+    ) -> Result<T, CallError> {
         let error = match result {
             Ok(value) => {
+                if let Some(line) = line {
+                    line.answered();
+                }
                 self.answered();
                 return Ok(value);
             }
             Err(error) => error,
         };
+        if let Some(line) = line
+            && matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension)
+        {
+            line.answered();
+        }
         match error.kind() {
             ErrorKind::Server(ServerErrorKind::Moved | ServerErrorKind::Ask) => Err(CallError::Moved),
             // A demoted master, a starting one, a cluster that votes: not the one to talk to now.
@@ -320,7 +382,7 @@ impl Link {
                 | ServerErrorKind::ClusterDown
                 | ServerErrorKind::TryAgain,
             ) => {
-                self.break_off(number);
+                self.break_off(connected.number);
                 Err(self.down())
             }
             // Flushed again between loading it and calling it.
@@ -337,12 +399,25 @@ impl Link {
                 self.refused(&error.to_string());
                 Err(CallError::Refused(error.to_string()))
             }
+            // It may only be busy, and made anew it would be busier.
+            _ if error.is_timeout() && line.is_none_or(|line| !line.is_silent()) => {
+                Err(CallError::Uncertain(error.to_string()))
+            }
             _ => {
-                self.break_off(number);
+                self.break_off(connected.number);
                 Err(CallError::Uncertain(error.to_string()))
             }
         }
     }
+}
+
+async fn line(pool: &Pool) -> Result<Line, RedisError> {
+    let taken = timeout(CONNECT_TIMEOUT, pool.get()).await.map_err(|_| timed_out("it does not answer"))?;
+    let taken = taken.map_err(|error| match error {
+        deadpool_redis::PoolError::Backend(error) => error,
+        other => timed_out(other.to_string()),
+    })?;
+    Ok(Line::new(Connection::take(taken)))
 }
 
 /// Redis 7 says it of a script with this code in front, Redis 6 in the middle of a sentence.
@@ -352,43 +427,4 @@ fn is_oom(error: &RedisError) -> bool {
 
 fn timed_out(what: impl Into<String>) -> RedisError {
     RedisError::from((ErrorKind::Io, "no connection", what.into()))
-}
-
-/// What a script is called with, after its keys.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Args(Vec<Vec<u8>>);
-
-impl Args {
-    pub(crate) fn new() -> Self {
-        Self::default()
-    }
-
-    pub(crate) fn with(mut self, arg: impl ToString) -> Self {
-        self.push(arg);
-        self
-    }
-
-    pub(crate) fn push(&mut self, arg: impl ToString) {
-        self.0.push(arg.to_string().into_bytes());
-    }
-
-    pub(crate) fn push_bytes(&mut self, arg: Vec<u8>) {
-        self.0.push(arg);
-    }
-}
-
-async fn invoke<T: FromRedisValue>(
-    script: &Script,
-    keys: &[String],
-    args: &Args,
-    connection: &mut (impl ConnectionLike + Send),
-) -> Result<T, RedisError> {
-    let mut invocation = script.prepare_invoke();
-    for key in keys {
-        invocation.key(key);
-    }
-    for arg in &args.0 {
-        invocation.arg(arg.as_slice());
-    }
-    invocation.invoke_async(connection).await
 }

@@ -5,14 +5,14 @@ use std::{
     collections::{HashMap, HashSet, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use futures_util::{FutureExt, future::BoxFuture};
 use moim_bus::{BusError, StoreState, WriteAhead};
-use moim_protocol::{Epoch, Message, RoomId, Seq};
+use moim_protocol::{Epoch, Message, MessageId, RoomId, Seq};
 use tokio::{
     sync::mpsc,
     time::{sleep, timeout},
@@ -21,7 +21,7 @@ use tokio::{
 use crate::{
     event,
     inner::Inner,
-    link::{Args, CallError},
+    link::{Args, CallError, Over},
     lock::locked,
     partition::Partition,
     store_view::Mark,
@@ -60,6 +60,11 @@ impl Held {
 
     pub(crate) fn holds(&self, partition: u32) -> bool {
         self.lock().logs.contains_key(&partition)
+    }
+
+    /// Nobody here drains what is not drained already: a lease of it would only keep others from it.
+    pub(crate) fn takes_none(&self) -> bool {
+        self.sender.is_closed()
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -113,6 +118,8 @@ pub(crate) struct PartitionLog {
     id: u32,
     ended: AtomicBool,
     is_away: AtomicBool,
+    /// An entry that could not be read, told once.
+    unreadable: AtomicU64,
     /// What was read and is not committed, with its places.
     read: Mutex<Read>,
 }
@@ -130,6 +137,7 @@ impl PartitionLog {
             id,
             ended: AtomicBool::new(false),
             is_away: AtomicBool::new(false),
+            unreadable: AtomicU64::new(0),
             read: Mutex::default(),
         }
     }
@@ -150,8 +158,10 @@ impl PartitionLog {
         let keys = [self.inner.keys.generation(self.id), self.inner.keys.log(self.id)];
         // The weight of a message is more than its bytes in the log.
         let args = Args::new().with(&epoch).with(rows_max.max(1)).with(bytes_max.min(READ_BYTES_MAX));
-        let answered: Result<Vec<Vec<u8>>, _> =
-            link.call_aside(&self.inner.scripts.read_log, &keys, args).await;
+        let answered: Result<Vec<Vec<u8>>, _> = {
+            let _turn = link.log_turns.acquire().await.ok()?;
+            link.call_over(Over::Logs, &self.inner.scripts.read_log, &keys, args).await
+        };
         let words = match answered {
             Ok(words) => words,
             Err(error) => {
@@ -165,7 +175,8 @@ impl PartitionLog {
             sleep(RETRY).await;
             return None;
         }
-        let rows: VecDeque<_> = words[1..].chunks(3).filter_map(|entry| self.entry(entry)).collect();
+        // Up to the first that cannot be read: a commit trims all that is before the last row it is about.
+        let rows: VecDeque<_> = words[1..].chunks(3).map_while(|entry| self.entry(entry)).collect();
         let mut bytes = 0;
         let fits = |row: &Arc<Message>| {
             let first = bytes == 0;
@@ -187,8 +198,13 @@ impl PartitionLog {
         let id = std::str::from_utf8(id).ok()?.split_once('-')?.0.parse().ok()?;
         let room = self.inner.keys.room_of_head(std::str::from_utf8(head).ok()?)?;
         let row = event::decode(&room, event);
-        if row.is_none() {
-            tracing::error!(partition = self.id, id, "an entry of the log cannot be read; it stays there");
+        if row.is_none() && self.unreadable.swap(id, Ordering::AcqRel) != id {
+            tracing::error!(
+                partition = self.id,
+                id,
+                "an entry of the log cannot be read: a newer node's? It stays there, and nothing after it is stored, until a \
+                 node that can read it drains the log"
+            );
         }
         Some((id, row?))
     }
@@ -252,7 +268,7 @@ impl PartitionLog {
             let (lowest, highest) = rooms.entry(&row.room).or_insert((row.seq, row.seq));
             (*lowest, *highest) = ((*lowest).min(row.seq), (*highest).max(row.seq));
         }
-        let mark = self.mark(epoch, last, dead.iter().map(|(id, _)| *id).collect());
+        let mark = self.mark(epoch, last, dead.iter().map(|(_, row)| row.id.clone()).collect());
         let mut keys = vec![
             names.generation(self.id),
             names.absent(self.id),
@@ -282,12 +298,12 @@ impl PartitionLog {
         (keys, args)
     }
 
-    fn mark(&self, epoch: &Epoch, id: LogId, dead: Vec<LogId>) -> Mark {
+    fn mark(&self, epoch: &Epoch, id: LogId, dead: Vec<MessageId>) -> Mark {
         let store = if self.is_away.load(Ordering::Acquire) { StoreState::Away } else { StoreState::Here };
         let oldest = self.oldest().unwrap_or(id);
         let age = if oldest == 0 { Duration::ZERO } else { self.since(oldest) };
         self.inner.metrics.backlog_age.observe(age.as_secs_f64());
-        Mark { epoch: epoch.clone(), id, store, age, dead }
+        Mark { epoch: epoch.clone(), from: None, id, store, age, dead: Some(dead) }
     }
 
     fn oldest(&self) -> Option<LogId> {

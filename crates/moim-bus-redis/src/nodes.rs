@@ -2,7 +2,6 @@
 //! Not here: what a lease holder does (`log`), what follows when a node is dead (`presence`).
 
 use std::{
-    collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicI64, AtomicU64, Ordering},
@@ -25,6 +24,10 @@ use crate::{
 pub(crate) const LEASE: Duration = Duration::from_secs(8);
 /// Between two renewals of it.
 pub(crate) const REFRESH: Duration = Duration::from_secs(2);
+/// After a Redis was away, or was another: nobody dies before all had the time to find it and to be heard.
+const GRACE: Duration = LEASE.saturating_add(REFRESH).saturating_add(REFRESH);
+/// Between two tries to be heard while it does not answer.
+pub(crate) const RETRY: Duration = Duration::from_millis(500);
 /// How long a partition's lease lasts, and when it is renewed.
 const PARTITION_LEASE: Duration = Duration::from_secs(5);
 pub(crate) const PARTITION_REFRESH: Duration = Duration::from_millis(1500);
@@ -47,6 +50,8 @@ pub(crate) struct Beat {
     ahead: AtomicI64,
     memory_percent: AtomicU64,
     state: Mutex<State>,
+    /// Whether this node has said that it goes. Held over each call, so that no heartbeat comes after the last word.
+    has_left: tokio::sync::Mutex<bool>,
 }
 
 #[derive(Default)]
@@ -59,8 +64,6 @@ struct State {
     tell_again: u8,
     /// When it first knew this node, and whether nobody else was there.
     registered: Option<(Instant, bool)>,
-    /// Until when each node counts as alive, by memory: Redis may lose its leases with the rest.
-    seen: HashMap<NodeId, Instant>,
     /// Live nodes that drain logs.
     writers: Vec<NodeId>,
 }
@@ -98,14 +101,6 @@ impl Beat {
         self.memory_percent.load(Ordering::Relaxed) >= MEMORY_FULL
     }
 
-    /// Nodes that may know something of a lost generation.
-    pub(crate) fn seen_alive(&self) -> Vec<NodeId> {
-        let now = Instant::now();
-        let mut state = self.lock();
-        state.seen.retain(|_, until| *until > now);
-        state.seen.keys().copied().collect()
-    }
-
     /// Which of the live writers should drain a partition (rendezvous hashing: Thaler and Ravishankar, 1996).
     fn owner_of(&self, partition: u32) -> Option<NodeId> {
         let weight = |node: &NodeId| stable_hash(format!("{:x}/{partition}", node.0).as_bytes());
@@ -131,9 +126,14 @@ pub(crate) async fn beat(inner: &Inner, site: &Site) -> bool {
         .with(name(inner.config.node, inner.config.drains))
         .with(LEASE.as_millis())
         .with(&inner.config_hash);
+    let has_left = site.beat.has_left.lock().await;
+    if *has_left {
+        return false;
+    }
     let asked = Instant::now();
     let answered: Result<Vec<String>, CallError> =
         site.link.call(&inner.scripts.heartbeat, &keys, args).await;
+    drop(has_left);
     match answered {
         Ok(words) => {
             take_note(inner, site, asked, &words);
@@ -160,6 +160,8 @@ pub(crate) async fn leave(inner: &Inner, site: &Site) {
         .await;
     let keys = [inner.keys.nodes(place), inner.keys.absent(place), inner.keys.config(place)];
     let args = Args::new().with(name(inner.config.node, inner.config.drains)).with(0).with("");
+    let mut has_left = site.beat.has_left.lock().await;
+    *has_left = true;
     let left: Result<Vec<String>, _> = site.link.call(&inner.scripts.heartbeat, &keys, args).await;
     if let Err(error) = left {
         tracing::debug!(redis = %site.link.name, %error, "the leave was not told; the lease ends by itself");
@@ -199,12 +201,11 @@ fn take_note(inner: &Inner, site: &Site, asked: Instant, words: &[String]) {
     let alone = alive.iter().all(|(node, _)| *node == inner.config.node);
     state.registered.get_or_insert_with(|| (Instant::now(), alone));
     state.writers = writers;
-    state.seen.extend(alive.iter().copied());
     let changed = std::mem::replace(&mut state.replication_id, replication_id.clone()) != *replication_id;
     let was_cut_off = state.answered.replace(asked).is_none_or(|before| asked - before > REFRESH * 2);
     if was_cut_off || changed {
         // While it was away nobody could renew a lease, and what it has of them now may be old: nobody is dead for that.
-        inner.presence.nobody_dies_before(asked + LEASE);
+        inner.presence.nobody_dies_before(asked + GRACE);
         state.tell_again = TELL_AGAIN;
     }
     let tells_again = state.tell_again > 0;
@@ -263,6 +264,7 @@ async fn lease_one(inner: &Arc<Inner>, site: &Site, partition: u32) {
     let is_ours = site.beat.owner_of(partition).is_none_or(|owner| owner == own);
     let holds = inner.logs.holds(partition);
     let what = match (holds, is_ours) {
+        (false, _) if inner.logs.takes_none() => return,
         (true, false) => {
             // Two holders at once are harmless: what one has written, the other writes again.
             inner.logs.end(partition);

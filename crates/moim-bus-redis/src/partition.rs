@@ -2,6 +2,8 @@
 //! lock; no calls to Redis.
 //! Not here: how a generation is opened (`recovery`), what is sent (`lane`).
 
+mod hand_in;
+
 use std::{
     collections::BTreeMap,
     sync::{
@@ -12,15 +14,18 @@ use std::{
 };
 
 use moim_bus::{BusError, Receipt};
-use moim_protocol::{AckLevel, Epoch, Message, RoomId, Seq, Timestamp};
+use moim_protocol::{Epoch, Message, Position, RoomId, Seq, Timestamp};
 use tokio::sync::{Notify, oneshot, watch};
 
 use crate::{
+    event,
     keys::Keys,
     lock::locked,
-    store_view::{Mark, StoreView},
-    tail::{LogId, Recent, Tail, TailBytes},
+    store_view::{Dead, Mark, StoreView},
+    tail::{LogId, Tail, TailBytes},
 };
+
+pub(crate) use hand_in::HandIn;
 
 pub(crate) type Answer = oneshot::Sender<Result<Receipt, BusError>>;
 
@@ -57,22 +62,23 @@ struct State {
     phase: Phase,
     /// Rows of an older generation are in this one's log at or below this id.
     open_top: LogId,
-    /// The log is stored up to here, in this generation.
+    /// The log is stored up to here, in this generation, but for the dead.
     mark: LogId,
+    dead: Dead,
+    /// Somebody waits who did so in an older generation already, and has not heard yet of all who were dead there.
+    has_followed: bool,
     in_flight: usize,
     /// The newest fence that came through the pub/sub socket.
     fence: Option<Epoch>,
-    handed_in: Option<Epoch>,
+    /// The generation and the round of it in which this node has handed in.
+    handed_in: Option<(Epoch, String)>,
+    /// The last generation this node was in: places in its log are what the tail and those who wait have.
+    opened: Option<Epoch>,
     tail: Tail,
+    /// The last row that a node which leaves waits for; 0 is none.
+    leaving: Option<LogId>,
     waiting: BTreeMap<LogId, Vec<Waiting>>,
     store: StoreView,
-}
-
-/// What a node hands in.
-pub(crate) struct HandIn {
-    pub(crate) rows: Vec<Arc<Message>>,
-    pub(crate) recent: Vec<Recent>,
-    pub(crate) highest: Vec<(RoomId, Seq, Epoch, Timestamp)>,
 }
 
 /// One partition. Shared by its `Arc`.
@@ -93,10 +99,14 @@ impl Partition {
             phase: Phase::Unknown,
             open_top: 0,
             mark: 0,
+            dead: Dead::default(),
+            has_followed: false,
             in_flight: 0,
             fence: None,
             handed_in: None,
+            opened: None,
             tail: Tail::new(bytes, tail_bytes_max),
+            leaving: None,
             waiting: BTreeMap::new(),
             store: StoreView::default(),
         };
@@ -180,35 +190,20 @@ impl Partition {
         self.lock().in_flight == 0
     }
 
-    pub(crate) fn has_handed_in(&self, epoch: &Epoch) -> bool {
-        self.lock().handed_in.as_ref() == Some(epoch)
-    }
-
-    pub(crate) fn handed_in(&self, epoch: &Epoch) {
-        self.lock().handed_in = Some(epoch.clone());
-    }
-
-    pub(crate) fn hand_in(&self) -> HandIn {
-        let mut state = self.lock();
-        let recent = state.tail.recent(Instant::now());
-        HandIn { rows: state.tail.rows(), recent, highest: state.tail.highest() }
-    }
-
-    pub(crate) fn knows_nothing(&self) -> bool {
-        self.lock().tail.knows_nothing(Instant::now())
-    }
-
     /// A generation is open, its log at least up to `top`.
     pub(crate) fn open(&self, epoch: &Epoch, top: LogId, is_first: bool) {
         self.is_first.store(is_first, Ordering::Release);
         let mut state = self.lock();
         state.open_top = top;
         state.mark = 0;
-        state.handed_in = Some(epoch.clone());
+        state.dead.begin_anew();
+        state.opened = Some(epoch.clone());
         state.tail.moved_to(top);
+        state.leaving = None;
         // Those who wait for the store follow their rows to the new log.
         let waiting = std::mem::take(&mut state.waiting);
         let all: Vec<_> = waiting.into_values().flatten().collect();
+        state.has_followed = !all.is_empty();
         if !all.is_empty() {
             state.waiting.insert(top, all);
         }
@@ -227,9 +222,13 @@ impl Partition {
         if state.phase != Phase::Open(epoch.clone()) {
             return false;
         }
-        let log_id = if row.epoch == *epoch { row.time.micros } else { state.open_top };
+        let is_of_it = event::generation_of(&row.epoch) == *epoch;
+        let log_id = if is_of_it { row.time.micros } else { state.open_top };
         if log_id > state.mark {
             state.tail.add(Instant::now(), log_id, row, || keys.answer_of(row));
+        } else if is_of_it && !state.dead.has(&row.id) {
+            // The mark overtook it. It is stored, and sent again after a loss it must not be another message.
+            state.tail.sent(Instant::now(), row, keys.answer_of(row), None);
         }
         true
     }
@@ -250,7 +249,7 @@ impl Partition {
     ) {
         let mut state = self.lock();
         let settled = match wanted {
-            _ if log_id <= state.mark => Some(Ok(Receipt { level: AckLevel::Stored, ..receipt.clone() })),
+            _ if log_id <= state.mark => Some(state.dead.outcome(log_id, receipt.clone())),
             Wanted::Wal => Some(Ok(receipt.clone())),
             Wanted::Auto if !state.store.is_quick(now) => Some(Ok(receipt.clone())),
             Wanted::Stored => state.store.away().map(|after| Err(BusError::StoreUnavailable(after))),
@@ -265,25 +264,49 @@ impl Partition {
         }
     }
 
-    /// The log up to this id is stored, but for the dead; and what its writer sees of the store.
-    pub(crate) fn marked(&self, now: Instant, mark: &Mark) {
+    /// The log up to this id is stored, but for the dead; and what its writer sees of the store. `false`: an earlier mark was
+    /// missed and with it who is dead, so this one says too little; the marks are to be read.
+    pub(crate) fn marked(&self, now: Instant, mark: &Mark) -> bool {
         let mut state = self.lock();
         state.store.heard(now, mark);
         if state.phase != Phase::Open(mark.epoch.clone()) || mark.id <= state.mark {
-            return;
+            return true;
         }
+        if mark.from.is_some_and(|from| from > state.mark || state.has_followed) {
+            return false;
+        }
+        state.has_followed = false;
         state.mark = mark.id;
         state.tail.stored(mark.id);
+        mark.dead.iter().flatten().for_each(|id| state.tail.refused(id));
+        state.dead.heard(mark);
         let later = state.waiting.split_off(&(mark.id + 1));
         let done = std::mem::replace(&mut state.waiting, later);
-        drop(state);
-        for (log_id, waiting) in done {
-            let dead = mark.dead.contains(&log_id);
-            for Waiting { receipt, answer, .. } in waiting {
-                let stored = Receipt { level: AckLevel::Stored, ..receipt };
-                reply(answer, if dead { Err(BusError::Refused) } else { Ok(stored) });
-            }
+        let mut over = Vec::new();
+        for (log_id, list) in done {
+            over.extend(
+                list.into_iter().map(|waiting| (state.dead.outcome(log_id, waiting.receipt), waiting.answer)),
+            );
         }
+        // Whoever followed its row from an older log does not know where the row stands in this one.
+        if mark.dead.as_ref().is_none_or(|dead| !dead.is_empty()) {
+            let State { waiting, dead, .. } = &mut *state;
+            for list in waiting.values_mut() {
+                let refused = list.extract_if(.., |waiting| dead.has(&waiting.receipt.id));
+                over.extend(refused.map(|waiting| (Err(BusError::Refused), waiting.answer)));
+            }
+            waiting.retain(|_, list| !list.is_empty());
+        }
+        drop(state);
+        for (outcome, answer) in over {
+            reply(answer, outcome);
+        }
+        true
+    }
+
+    /// Up to where it is known what is stored.
+    pub(crate) fn mark(&self) -> LogId {
+        self.lock().mark
     }
 
     /// Those who have waited long enough are told what there is: `auto` gets `wal`, `stored` an error to retry.
@@ -335,14 +358,26 @@ impl Partition {
         self.lock().tail.forget_room(room);
     }
 
+    /// A room that is open here was read, and its numbers were at that place.
+    pub(crate) fn saw_head(&self, room: &RoomId, head: &Position, time: Timestamp) {
+        self.lock().tail.saw(room, head.seq, &head.epoch, time);
+    }
+
     pub(crate) fn highest_of(&self, room: &RoomId) -> Option<Seq> {
         self.lock().tail.highest_of(room)
     }
 
-    /// Everything this node knows of is stored.
+    /// Everything is stored that this node knew of when it was first asked. It is asked when nothing more is published here:
+    /// what others publish meanwhile is theirs to keep, and where they never pause a tail is never empty.
     pub(crate) fn is_flushed(&self) -> bool {
-        let state = self.lock();
-        state.tail.is_empty() && state.in_flight == 0
+        let mut state = self.lock();
+        if state.in_flight > 0 {
+            return false;
+        }
+        let (first, last) = state.tail.ends().unzip();
+        // Nothing to wait for when it was asked first is nothing to wait for later.
+        let leaving = *state.leaving.get_or_insert(last.unwrap_or(0));
+        first.is_none_or(|first| first > leaving)
     }
 
     /// Whether marks that may have been lost are of interest.

@@ -1,5 +1,8 @@
-//! Who is in which room on which node: this node's counts on their way out, the others' as they tell them, and nodes that died.
-//! Not here: who is a live member (`moim-core`), the leases (`nodes`).
+//! Who is in which room on which node: this node's counts on their way out, all nodes' as they tell them, and nodes that died.
+//! Not here: who is a live member (`moim-core`), the leases (`nodes`), what members were told (`told`), who dies (`burial`).
+
+mod burial;
+mod told;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -8,9 +11,11 @@ use std::{
 };
 
 use moim_bus::{HERE_NAMES_MAX, Here, Relayed};
-use moim_protocol::{NodeId, Notice, PresenceChange, RoomEvent, RoomId, Timestamp};
+use moim_protocol::{NodeId, Notice, RoomEvent, RoomId, Timestamp};
 
-use crate::{event::PresenceEvent, lock::locked};
+pub(crate) use self::burial::Buried;
+use self::told::Told;
+use crate::{event::PresenceEvent, keys::Keys, lock::locked};
 
 /// Changes of a room gather so long before they are told.
 pub(crate) const GATHER: Duration = Duration::from_millis(100);
@@ -27,21 +32,23 @@ struct Own {
     notices: Vec<Notice>,
 }
 
-/// Who is in a room on other nodes.
+/// Who is in a room on each node, this one among them.
 #[derive(Default)]
-struct Others {
+struct Nodes {
     nodes: HashMap<NodeId, Here>,
     /// Reads of the whole on their way.
     loading: u32,
     /// Nodes that were heard of since the first of those began: what was heard is newer than what was read.
     heard: HashSet<NodeId>,
+    told: Told,
 }
 
-impl Others {
+impl Nodes {
     fn change(&mut self, node: NodeId, here: Option<Here>) -> Option<Here> {
         if self.loading > 0 {
             self.heard.insert(node);
         }
+        self.told.changed(self.nodes.get(&node), here.as_ref());
         match here {
             Some(here) => self.nodes.insert(node, here),
             None => self.nodes.remove(&node),
@@ -52,26 +59,41 @@ impl Others {
     fn loaded(&mut self, all: Option<HashMap<NodeId, Here>>) {
         if let Some(mut all) = all {
             for node in &self.heard {
-                match self.nodes.remove(node) {
+                match self.nodes.get(node).cloned() {
                     Some(here) => all.insert(*node, here),
                     None => all.remove(node),
                 };
             }
+            for node in self.nodes.keys().chain(all.keys()) {
+                self.told.changed(self.nodes.get(node), all.get(node));
+            }
             self.nodes = all;
         }
+        self.told.begins(self.total());
         self.loading = self.loading.saturating_sub(1);
         if self.loading == 0 {
             self.heard = HashSet::new();
         }
+    }
+
+    fn total(&self) -> u64 {
+        self.nodes.values().map(|here| here.count).sum()
+    }
+
+    fn on(&self, node: NodeId) -> u64 {
+        self.nodes.get(&node).map_or(0, |here| here.count)
     }
 }
 
 #[derive(Default)]
 struct State {
     own: HashMap<RoomId, Own>,
-    dirty: HashSet<RoomId>,
+    /// Rooms to be told, by partition: those on a Redis that is late are not to be in the way of others.
+    dirty: HashMap<u32, HashSet<RoomId>>,
     /// Of the rooms that are subscribed here.
-    others: HashMap<RoomId, Others>,
+    rooms: HashMap<RoomId, Nodes>,
+    /// Of those, where members were told of more or fewer than there are.
+    off: HashSet<RoomId>,
     /// Nodes with a lease, and until when they count as alive.
     alive: HashMap<NodeId, Instant>,
 }
@@ -79,6 +101,7 @@ struct State {
 /// One node's.
 pub(crate) struct Presence {
     node: NodeId,
+    keys: Keys,
     /// A std mutex: never held across an await. The longest section goes through all rooms when a node dies.
     state: Mutex<State>,
 }
@@ -91,8 +114,8 @@ pub(crate) struct News {
 }
 
 impl Presence {
-    pub(crate) fn new(node: NodeId) -> Self {
-        Self { node, state: Mutex::default() }
+    pub(crate) fn new(node: NodeId, keys: Keys) -> Self {
+        Self { node, keys, state: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -107,16 +130,21 @@ impl Presence {
         if own.notices.len() < NOTICES_MAX {
             own.notices.extend(notice);
         }
-        state.dirty.insert(room.clone());
+        state.is_dirty(&self.keys, room.clone());
     }
 
-    /// What is to be told, at most so many rooms.
-    pub(crate) fn take_news(&self, rooms_max: usize) -> Vec<News> {
+    /// What is to be told of these partitions, at most so many rooms.
+    pub(crate) fn take_news(&self, partitions: &[u32], rooms_max: usize) -> Vec<News> {
         let mut state = self.lock();
-        let rooms: Vec<_> = state.dirty.iter().take(rooms_max).cloned().collect();
+        let mut rooms = Vec::new();
+        for partition in partitions {
+            let Some(dirty) = state.dirty.get_mut(partition) else { continue };
+            let some: Vec<_> = dirty.iter().take(rooms_max - rooms.len()).cloned().collect();
+            some.iter().for_each(|room| drop(dirty.take(room)));
+            rooms.extend(some);
+        }
         let mut news = Vec::new();
         for room in rooms {
-            state.dirty.remove(&room);
             let Some(own) = state.own.get_mut(&room) else { continue };
             let (here, notices) = (own.here.clone(), std::mem::take(&mut own.notices));
             if here.count == 0 {
@@ -138,7 +166,7 @@ impl Presence {
             notices.truncate(NOTICES_MAX);
             own.notices = notices;
         }
-        state.dirty.insert(room);
+        state.is_dirty(&self.keys, room);
     }
 
     /// Some of the rooms, so that after `parts` calls all have been told again.
@@ -146,54 +174,72 @@ impl Presence {
         let mut state = self.lock();
         let of_part = |room: &RoomId| moim_bus::stable_hash(room.as_str().as_bytes()) % parts == part % parts;
         let rooms: Vec<_> = state.own.keys().filter(|room| of_part(room)).cloned().collect();
-        state.dirty.extend(rooms);
+        rooms.into_iter().for_each(|room| state.is_dirty(&self.keys, room));
     }
 
     /// All rooms for which this holds are told again.
     pub(crate) fn repeat_if(&self, is_wanted: impl Fn(&RoomId) -> bool) {
         let mut state = self.lock();
         let rooms: Vec<_> = state.own.keys().filter(|room| is_wanted(room)).cloned().collect();
-        state.dirty.extend(rooms);
+        rooms.into_iter().for_each(|room| state.is_dirty(&self.keys, room));
     }
 
     /// A room is subscribed here, and who is there on other nodes is about to be read.
     pub(crate) fn loads(&self, room: &RoomId) {
-        self.lock().others.entry(room.clone()).or_default().loading += 1;
+        self.lock().rooms.entry(room.clone()).or_default().loading += 1;
     }
 
     /// It was read, or could not be. `None`: there is nothing to say.
     pub(crate) fn loaded(
         &self,
+        now: Instant,
         room: &RoomId,
         time: Timestamp,
         all: Option<Vec<(NodeId, Here)>>,
     ) -> Option<RoomEvent> {
         let was_read = all.is_some();
-        let others =
-            |all: Vec<(NodeId, Here)>| all.into_iter().filter(|(node, _)| *node != self.node).collect();
         let mut state = self.lock();
-        state.others.get_mut(room)?.loaded(all.map(others));
-        was_read.then(|| RoomEvent::Presence { notice: None, elsewhere: state.elsewhere(room), time })
+        state.rooms.get_mut(room)?.loaded(all.map(|all| all.into_iter().collect()));
+        state.compare(now, room);
+        was_read.then(|| RoomEvent::Presence {
+            notice: None,
+            elsewhere: state.elsewhere(room, self.node),
+            time,
+        })
     }
 
     /// The room is not subscribed any more.
     pub(crate) fn forget(&self, room: &RoomId) {
-        self.lock().others.remove(room);
+        let mut state = self.lock();
+        state.rooms.remove(room);
+        state.off.remove(room);
     }
 
-    /// A node told who is there.
-    pub(crate) fn heard(&self, room: &RoomId, time: Timestamp, event: PresenceEvent) -> Vec<RoomEvent> {
+    /// A node told who is there. What of it was delivered is told back ([`Self::was_told`]).
+    pub(crate) fn heard(
+        &self,
+        now: Instant,
+        room: &RoomId,
+        time: Timestamp,
+        event: PresenceEvent,
+    ) -> Vec<RoomEvent> {
         let PresenceEvent { node, here, notices } = event;
+        let (is_own, count) = (node == self.node, here.count);
         let mut state = self.lock();
-        let mut changed = false;
-        if node != self.node {
+        if !is_own {
             // Until its lease is seen, which is at most a refresh away.
-            state.alive.entry(node).or_insert_with(|| Instant::now() + crate::nodes::LEASE);
-            let Some(others) = state.others.get_mut(room) else { return Vec::new() };
-            let before = others.change(node, (here.count > 0).then(|| here.clone()));
-            changed = before.is_none_or(|before| before.count != here.count);
+            state.alive.entry(node).or_insert_with(|| now + crate::nodes::LEASE);
         }
-        let elsewhere = state.elsewhere(room);
+        let changed = match state.rooms.get_mut(room) {
+            Some(nodes) => {
+                let before = nodes.change(node, (count > 0).then_some(here));
+                !is_own && before.is_none_or(|before| before.count != count)
+            }
+            None if is_own => false,
+            None => return Vec::new(),
+        };
+        state.compare(now, room);
+        let elsewhere = state.elsewhere(room, self.node);
         let event = |notice| RoomEvent::Presence { notice, elsewhere, time };
         match notices.len() {
             0 if changed => vec![event(None)],
@@ -201,51 +247,40 @@ impl Presence {
         }
     }
 
-    /// Leases as one Redis has them. Those it does not name count as alive until theirs ends: it may have lost them.
-    pub(crate) fn leases(&self, alive: &[(NodeId, Instant)]) {
+    /// How many are in a room on other nodes, as far as it is known; `None`: it is not subscribed here.
+    pub(crate) fn now(&self, room: &RoomId, time: Timestamp) -> Option<RoomEvent> {
+        let state = self.lock();
+        state.rooms.get(room)?;
+        Some(RoomEvent::Presence { notice: None, elsewhere: state.elsewhere(room, self.node), time })
+    }
+
+    /// What is known by now, if it is another count than that event says.
+    pub(crate) fn newer_than(&self, room: &RoomId, event: &RoomEvent) -> Option<RoomEvent> {
+        let RoomEvent::Presence { elsewhere: told, time, .. } = event else { return None };
+        let now = self.now(room, *time)?;
+        matches!(now, RoomEvent::Presence { elsewhere, .. } if elsewhere != *told).then_some(now)
+    }
+
+    /// It was delivered to the room's members.
+    pub(crate) fn was_told(&self, room: &RoomId, event: &RoomEvent) {
+        let RoomEvent::Presence { notice: Some(_), elsewhere, .. } = event else { return };
         let mut state = self.lock();
-        for (node, until) in alive {
-            let known = state.alive.entry(*node).or_insert(*until);
-            *known = (*known).max(*until);
-        }
+        let Some(nodes) = state.rooms.get_mut(room) else { return };
+        nodes.told.told(elsewhere + nodes.on(self.node));
+        state.off.remove(room);
     }
 
-    /// Every node that counts as alive does so at least until then.
-    pub(crate) fn nobody_dies_before(&self, until: Instant) {
-        for known in self.lock().alive.values_mut() {
-            *known = (*known).max(until);
-        }
-    }
-
-    /// Whether a node counts as alive.
-    pub(crate) fn is_alive(&self, node: NodeId) -> bool {
-        node == self.node || self.lock().alive.get(&node).is_some_and(|until| *until > Instant::now())
-    }
-
-    /// Nodes whose leases have ended: their members are gone from every room, with one notice for each.
-    pub(crate) fn bury(&self, now: Instant, time: Timestamp) -> (Vec<NodeId>, Vec<Relayed>) {
-        let mut state = self.lock();
-        let dead: Vec<_> =
-            state.alive.iter().filter(|(_, until)| **until <= now).map(|(node, _)| *node).collect();
-        let mut told = Vec::new();
-        for node in &dead {
-            state.alive.remove(node);
-            let gone = |(room, others): (&RoomId, &mut Others)| {
-                others.change(*node, None).map(|here| (room.clone(), here))
-            };
-            let gone: Vec<_> = state.others.iter_mut().filter_map(gone).collect();
-            for (room, here) in gone {
-                let elsewhere = state.elsewhere(&room);
-                let notice = here.names.first().filter(|_| here.count > 0).map(|username| Notice {
-                    change: PresenceChange::Leave,
-                    username: username.clone(),
-                    count: u32::try_from(here.count).unwrap_or(u32::MAX),
-                    except: None,
-                });
-                told.push(Relayed { room, event: RoomEvent::Presence { notice, elsewhere, time } });
-            }
-        }
-        (dead, told)
+    /// What is to be told where counts have been others for a while than members were told. `time`: by the bus's clock.
+    pub(crate) fn untold(&self, now: Instant, time: impl Fn(&RoomId) -> Timestamp) -> Vec<Relayed> {
+        let state = self.lock();
+        let one = |room: &RoomId| {
+            let nodes = state.rooms.get(room)?;
+            let notice = Some(nodes.told.due(now, nodes.total())?);
+            let elsewhere = state.elsewhere(room, self.node);
+            let event = RoomEvent::Presence { notice, elsewhere, time: time(room) };
+            Some(Relayed { room: room.clone(), event })
+        };
+        state.off.iter().filter_map(one).collect()
     }
 
     /// All of them together, as far as their nodes live.
@@ -263,14 +298,29 @@ impl Presence {
 }
 
 impl State {
-    fn elsewhere(&self, room: &RoomId) -> u64 {
-        self.others.get(room).map_or(0, |others| others.nodes.values().map(|here| here.count).sum())
+    fn is_dirty(&mut self, keys: &Keys, room: RoomId) {
+        self.dirty.entry(keys.partition_of(&room)).or_default().insert(room);
+    }
+
+    fn elsewhere(&self, room: &RoomId, own: NodeId) -> u64 {
+        self.rooms.get(room).map_or(0, |nodes| nodes.total() - nodes.on(own))
+    }
+
+    /// Whether members were told otherwise is to be known without looking at every room.
+    fn compare(&mut self, now: Instant, room: &RoomId) {
+        let Some(nodes) = self.rooms.get_mut(room) else { return };
+        let total = nodes.total();
+        if nodes.told.is_off(now, total) {
+            self.off.insert(room.clone());
+        } else {
+            self.off.remove(room);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use moim_protocol::UserName;
+    use moim_protocol::{PresenceChange, UserName};
 
     use super::*;
 
@@ -299,11 +349,12 @@ mod tests {
 
     #[test]
     fn counts_of_others_are_absolute_and_our_own_are_not_among_them() {
-        let presence = Presence::new(OWN);
+        let presence = Presence::new(OWN, Keys::new("moim", 1));
         let time = Timestamp::default();
         presence.loads(&room());
-        presence.loaded(&room(), time, Some(vec![(OWN, here(5)), (OTHER, here(3))]));
-        let heard = |node, count| elsewhere(&presence.heard(&room(), time, told(node, count)));
+        presence.loaded(Instant::now(), &room(), time, Some(vec![(OWN, here(5)), (OTHER, here(3))]));
+        let heard =
+            |node, count| elsewhere(&presence.heard(Instant::now(), &room(), time, told(node, count)));
         assert_eq!(heard(OTHER, 3), [0; 0], "nothing new");
         assert_eq!(heard(OTHER, 4), [4]);
         assert_eq!(heard(NodeId(3), 10), [14]);
@@ -313,16 +364,16 @@ mod tests {
 
     #[test]
     fn a_dead_nodes_members_are_gone_with_one_notice() {
-        let presence = Presence::new(OWN);
+        let presence = Presence::new(OWN, Keys::new("moim", 1));
         let (now, time) = (Instant::now(), Timestamp::default());
         presence.loads(&room());
-        presence.loaded(&room(), time, Some(vec![(OTHER, here(3)), (NodeId(3), here(1))]));
+        presence.loaded(Instant::now(), &room(), time, Some(vec![(OTHER, here(3)), (NodeId(3), here(1))]));
         let until = now + Duration::from_secs(8);
         presence.leases(&[(OTHER, until), (NodeId(3), until + Duration::from_secs(9))]);
         // A Redis that has lost its leases kills nobody.
         presence.leases(&[]);
-        assert!(presence.bury(now, time).0.is_empty());
-        let (dead, told) = presence.bury(until, time);
+        assert!(presence.bury(now, time).dead.is_empty());
+        let Buried { dead, told, .. } = presence.bury(until, time);
         assert_eq!(dead, [OTHER]);
         let [Relayed { event: RoomEvent::Presence { notice: Some(notice), elsewhere: 1, .. }, .. }] =
             &told[..]
@@ -330,15 +381,17 @@ mod tests {
             panic!("{told:?}")
         };
         assert_eq!((notice.count, notice.change), (3, PresenceChange::Leave));
-        assert!(presence.bury(until, time).0.is_empty());
+        assert!(presence.bury(until, time).dead.is_empty());
     }
 
     #[test]
     fn what_is_heard_during_a_read_is_newer_than_what_is_read() {
-        let presence = Presence::new(OWN);
+        let presence = Presence::new(OWN, Keys::new("moim", 1));
         let time = Timestamp::default();
-        let heard = |node, count| presence.heard(&room(), time, told(node, count));
-        let loaded = |all| presence.loaded(&room(), time, all).map_or(vec![], |event| elsewhere(&[event]));
+        let heard = |node, count| presence.heard(Instant::now(), &room(), time, told(node, count));
+        let loaded = |all| {
+            presence.loaded(Instant::now(), &room(), time, all).map_or(vec![], |event| elsewhere(&[event]))
+        };
         heard(OTHER, 9);
         presence.loads(&room());
         presence.loads(&room());
@@ -357,7 +410,7 @@ mod tests {
 
     #[test]
     fn notices_that_were_surely_not_told_are_told_later_in_their_order() {
-        let presence = Presence::new(OWN);
+        let presence = Presence::new(OWN, Keys::new("moim", 1));
         let notice = |name: &str| Notice {
             change: PresenceChange::Join,
             username: UserName::trusted(name),
@@ -368,49 +421,55 @@ mod tests {
             news[0].notices.iter().map(|notice| notice.username.as_str().to_owned()).collect()
         };
         presence.set(&room(), here(1), Some(notice("kim")));
-        let failed = presence.take_news(10).remove(0);
+        let failed = presence.take_news(&[0], 10).remove(0);
         presence.set(&room(), here(2), Some(notice("lee")));
         presence.failed(failed, false);
-        let news = presence.take_news(10);
+        let news = presence.take_news(&[0], 10);
         assert_eq!((names(&news), news[0].here.count), (vec!["kim".to_owned(), "lee".to_owned()], 2));
         presence.failed(news.into_iter().next().unwrap(), true);
-        assert!(names(&presence.take_news(10)).is_empty());
+        assert!(names(&presence.take_news(&[0], 10)).is_empty());
     }
 
     #[test]
     fn nobody_is_dead_because_redis_was_away() {
-        let presence = Presence::new(OWN);
+        let presence = Presence::new(OWN, Keys::new("moim", 1));
         let (now, time) = (Instant::now(), Timestamp::default());
         presence.loads(&room());
-        presence.loaded(&room(), time, Some(vec![(OTHER, here(3))]));
+        presence.loaded(Instant::now(), &room(), time, Some(vec![(OTHER, here(3))]));
         presence.leases(&[(OTHER, now)]);
+        assert_eq!(
+            presence.not_buried(),
+            [OTHER, OWN],
+            "its lease has ended, and it may know what nobody else does"
+        );
         let lease = Duration::from_secs(8);
         presence.nobody_dies_before(now + lease);
         presence.leases(&[(OTHER, now - lease)]);
-        assert!(presence.bury(now + lease / 2, time).0.is_empty());
-        assert_eq!(presence.bury(now + lease, time).0, [OTHER]);
+        assert!(presence.bury(now + lease / 2, time).dead.is_empty());
+        assert_eq!(presence.bury(now + lease, time).dead, [OTHER]);
+        assert_eq!(presence.not_buried(), [OWN]);
     }
 
     #[test]
     fn news_gather_and_are_told_until_they_are_taken() {
-        let presence = Presence::new(OWN);
+        let presence = Presence::new(OWN, Keys::new("moim", 1));
         presence.set(&room(), here(1), None);
         presence.set(&room(), here(2), None);
-        let news = presence.take_news(10);
+        let news = presence.take_news(&[0], 10);
         assert_eq!(news.len(), 1);
         assert_eq!(news[0].here.count, 2);
-        assert!(presence.take_news(10).is_empty());
+        assert!(presence.take_news(&[0], 10).is_empty());
         presence.failed(news.into_iter().next().unwrap(), true);
-        assert_eq!(presence.take_news(10)[0].here.count, 2);
+        assert_eq!(presence.take_news(&[0], 10)[0].here.count, 2);
         presence.set(&room(), here(0), None);
-        let news = presence.take_news(10);
+        let news = presence.take_news(&[0], 10);
         presence.failed(news.into_iter().next().unwrap(), true);
-        assert_eq!(presence.take_news(10)[0].here.count, 0, "that nobody is here must be told too");
+        assert_eq!(presence.take_news(&[0], 10)[0].here.count, 0, "that nobody is here must be told too");
         presence.set(&room(), here(3), None);
-        presence.take_news(10);
+        presence.take_news(&[0], 10);
         for part in 0..4 {
             presence.repeat(part, 4);
         }
-        assert_eq!(presence.take_news(10).len(), 1);
+        assert_eq!(presence.take_news(&[0], 10).len(), 1);
     }
 }

@@ -14,14 +14,14 @@ use futures_util::{
 use moim_bus::{ANSWER_KEPT, BusError, Ring, Seed};
 use moim_protocol::{Epoch, Message, Position, RoomId, Seq, Timestamp};
 use tokio::{
-    sync::Semaphore,
-    time::{Instant, sleep, timeout},
+    sync::{Semaphore, SemaphorePermit},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 
 use crate::{
     event,
     inner::Inner,
-    link::{Args, CallError},
+    link::{Args, CallError, Link, Over},
     lock::locked,
     partition::Partition,
 };
@@ -33,6 +33,8 @@ const READ_WAIT: Duration = Duration::from_secs(8);
 const SEED_WAIT: Duration = Duration::from_millis(500);
 /// Rooms read from the store at the same time; more wait for their turn.
 const SEEDS_AT_ONCE: usize = 64;
+/// Rooms that are brought to Redis or wait for their turn. Full: `overloaded` to whoever comes with another one.
+pub const SEEDS_MAX: usize = 16_384;
 /// Bytes of one answer. More rows are read with another.
 const RING_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Between two tries.
@@ -44,7 +46,11 @@ const SEED_AGE_MAX: Duration = Duration::from_secs(60);
 /// Recent sends brought along with a room. More: the oldest are not.
 const SEED_ANSWERS_MAX: usize = 4096;
 
-type Seeding = Shared<BoxFuture<'static, ()>>;
+struct Seeding {
+    done: Shared<BoxFuture<'static, ()>>,
+    /// One for each who waits, and this one.
+    wanted: Arc<()>,
+}
 
 /// Rooms being read from the store.
 pub(crate) struct Seeds {
@@ -56,6 +62,13 @@ pub(crate) struct Seeds {
 impl Default for Seeds {
     fn default() -> Self {
         Self { running: Mutex::default(), turns: Semaphore::new(SEEDS_AT_ONCE) }
+    }
+}
+
+impl Seeds {
+    /// Whether anybody still waits for it.
+    fn is_wanted(&self, room: &RoomId) -> bool {
+        locked(&self.running).get(room).is_some_and(|seeding| Arc::strong_count(&seeding.wanted) > 1)
     }
 }
 
@@ -74,7 +87,7 @@ impl Inner {
         let partition = self.partition_of(room);
         let mut why = self.why_closed(partition);
         while Instant::now() < deadline {
-            let Ok(epoch) = tokio::time::timeout_at(deadline, partition.opened()).await else {
+            let Ok(epoch) = timeout_at(deadline, partition.opened()).await else {
                 why = self.why_closed(partition);
                 break;
             };
@@ -82,14 +95,22 @@ impl Inner {
                 sleep(RETRY).await;
                 continue;
             };
-            let keys = [self.keys.generation(partition.id), self.keys.head(room), self.keys.ring(room)];
+            let keys = [
+                self.keys.generation(partition.id),
+                self.keys.head(room),
+                self.keys.ring(room),
+                self.keys.log(partition.id),
+            ];
             let below = wanted.below.map_or_else(|| "+".into(), |below| format!("({below}-0"));
             let args = Args::new().with(&epoch).with(wanted.rows_max).with(RING_BYTES_MAX).with(below);
             let answered: Result<Vec<Vec<u8>>, _> = link.call_aside(&self.scripts.ring, &keys, args).await;
             match answered {
                 Ok(words) => match self.read_answer(partition, &epoch, room, &words) {
                     Answer::Ring(ring) => return Ok(ring),
-                    Answer::Init(asked) => self.seed(room, asked, &epoch).await,
+                    Answer::Init(asked) => {
+                        let seeded = timeout_at(deadline, self.seed(room, asked, &epoch)).await;
+                        seeded.unwrap_or(Ok(()))?;
+                    }
                     Answer::Stale => {
                         self.stale(partition, &epoch);
                         sleep(RETRY).await;
@@ -123,44 +144,118 @@ impl Inner {
             Some((head, last, Seq(text(4)?.parse().ok()?), text(5)?.parse().ok()?))
         };
         let Some((head, last, stored, version)) = numbers() else { return Answer::Broken };
+        let late = text(6).and_then(|late| late.split_once(' '));
+        let late = late.and_then(|(low, high)| Some((Seq(low.parse().ok()?), Seq(high.parse().ok()?))));
         let mut rows: Vec<Arc<Message>> =
-            words[6..].iter().rev().filter_map(|event| event::decode(room, event)).collect();
+            words[7..].iter().rev().filter_map(|event| event::decode(room, event)).collect();
         // What is read is shown, so it is kept like what is relayed: Redis may lose it.
         let kept =
             rows.iter().filter(|row| row.seq > stored).all(|row| partition.keep(epoch, row, &self.keys));
         if !kept || !partition.is_in(epoch) {
             return Answer::Stale;
         }
+        let newest = rows.iter().map(|row| row.time).max().unwrap_or_default();
+        partition.saw_head(room, &head, newest);
         let chain =
             rows.windows(2).rposition(|pair| pair[1].prev != Some(pair[0].seq)).map_or(0, |at| at + 1);
         rows.drain(..chain);
-        Answer::Ring(Ring { head, last, stored, version, rows })
+        Answer::Ring(Ring { head, last, stored, version, late, rows })
     }
 
-    /// Brings a room to Redis. However many need it, the store is asked once. `asked`: the Redis time at which it was not there.
-    pub(crate) async fn seed(&self, room: &RoomId, asked: String, epoch: &Epoch) {
-        let seeding = {
+    /// Brings a room to Redis. However many need it, the store is asked once. `asked`: the Redis time at which it was not
+    /// there.
+    ///
+    /// # Errors
+    /// When too many rooms wait for it already.
+    ///
+    /// # Cancel safety
+    /// Safe: it goes on for whoever else waits, and is not begun when nobody does.
+    pub(crate) async fn seed(&self, room: &RoomId, asked: String, epoch: &Epoch) -> Result<(), BusError> {
+        let (done, _wanted) = {
             let mut running = locked(&self.seeds.running);
+            if running.len() >= SEEDS_MAX && !running.contains_key(room) {
+                return Err(BusError::Overloaded("queue of rooms that are read"));
+            }
             let start = || {
                 let (inner, room, epoch) = (self.this(), room.clone(), epoch.clone());
                 let (sender, done) = tokio::sync::oneshot::channel::<()>();
                 // A task of its own: whoever waits for it may go away.
                 self.spawn(async move {
-                    inner.bring(&room, &asked, &epoch).await;
+                    inner.bring(&room, asked, &epoch).await;
                     locked(&inner.seeds.running).remove(&room);
                     drop(sender);
                 });
-                done.map(|_| ()).boxed().shared()
+                Seeding { done: done.map(|_| ()).boxed().shared(), wanted: Arc::default() }
             };
-            running.entry(room.clone()).or_insert_with(start).clone()
+            let seeding = running.entry(room.clone()).or_insert_with(start);
+            (seeding.done.clone(), seeding.wanted.clone())
         };
-        seeding.await;
+        done.await;
+        Ok(())
     }
 
-    async fn bring(&self, room: &RoomId, asked: &str, epoch: &Epoch) {
-        let Ok(_turn) = self.seeds.turns.acquire().await else { return };
+    async fn bring(&self, room: &RoomId, asked: String, epoch: &Epoch) {
         let partition = self.partition_of(room);
-        let seed = match timeout(SEED_WAIT, self.source.seed(room.clone())).await {
+        let Some(link) = self.map.link_of(partition.id) else { return };
+        let Some((asked, _calls, reads)) = self.seed_turn(&link, room, asked, epoch).await else { return };
+        let seed = self.read_seed(room).await;
+        // The store's turn is not held over Redis, which may be late.
+        drop(reads);
+        let (keys, args) = self.seed_words(partition, room, &asked, epoch, seed);
+        match link.call_over::<String>(Over::Seeds, &self.scripts.seed, &keys, args).await {
+            Ok(answer) if answer == "stale" => self.stale(partition, epoch),
+            Ok(_) => {}
+            Err(error) => {
+                tracing::debug!(%room, %error, "a room could not be brought to redis; trying again");
+                sleep(RETRY).await;
+            }
+        }
+    }
+
+    /// Waits for the turn, at Redis and at the store. Answers the Redis time at which the room was not there, too; `None`:
+    /// there is nothing to do any more.
+    async fn seed_turn<'a>(
+        &'a self,
+        link: &'a Link,
+        room: &RoomId,
+        asked: String,
+        epoch: &Epoch,
+    ) -> Option<(String, SemaphorePermit<'a>, SemaphorePermit<'a>)> {
+        if let (Ok(calls), Ok(reads)) = (link.seed_turns.try_acquire(), self.seeds.turns.try_acquire()) {
+            return Some((asked, calls, reads));
+        }
+        // In this order: who waits for a Redis that is late keeps nobody from the store.
+        let calls = link.seed_turns.acquire().await.ok()?;
+        let reads = self.seeds.turns.acquire().await.ok()?;
+        if !self.seeds.is_wanted(room) {
+            return None;
+        }
+        // What was said before the wait is old by now, and a seed that counts on it would be refused.
+        let asked = self.is_still_cold(link, room, epoch).await?;
+        Some((asked, calls, reads))
+    }
+
+    /// The Redis time, if the room is not there.
+    async fn is_still_cold(&self, link: &Link, room: &RoomId, epoch: &Epoch) -> Option<String> {
+        let partition = self.partition_of(room);
+        let keys = [self.keys.generation(partition.id), self.keys.head(room), self.keys.ring(room)];
+        let args = Args::new().with(epoch).with(0).with(0).with("+");
+        let answered: Result<Vec<Vec<u8>>, _> = link.call(&self.scripts.ring, &keys, args).await;
+        match answered.map(|words| self.read_answer(partition, epoch, room, &words)) {
+            Ok(Answer::Init(asked)) => return Some(asked),
+            Ok(Answer::Stale) => self.stale(partition, epoch),
+            Ok(Answer::Ring(_) | Answer::Broken) => {}
+            Err(error) => {
+                tracing::debug!(%room, %error, "a room could not be asked for; trying again");
+                sleep(RETRY).await;
+            }
+        }
+        None
+    }
+
+    /// What the store knows of a room; `None`: it does not say.
+    async fn read_seed(&self, room: &RoomId) -> Option<Seed> {
+        match timeout(SEED_WAIT, self.source.seed(room.clone())).await {
             Ok(Ok(seed)) if self.config.has_store => Some(seed),
             Ok(Ok(_)) => None,
             Ok(Err(error)) => {
@@ -170,16 +265,6 @@ impl Inner {
             Err(_) => {
                 tracing::warn!(%room, "the store is slow; the room goes on above every number that can have been used");
                 None
-            }
-        };
-        let Some(link) = self.map.link_of(partition.id) else { return };
-        let (keys, args) = self.seed_words(partition, room, asked, epoch, seed);
-        match link.call_aside::<String>(&self.scripts.seed, &keys, args).await {
-            Ok(answer) if answer == "stale" => self.stale(partition, epoch),
-            Ok(_) => {}
-            Err(error) => {
-                tracing::debug!(%room, %error, "a room could not be brought to redis; trying again");
-                sleep(RETRY).await;
             }
         }
     }
@@ -192,7 +277,7 @@ impl Inner {
         epoch: &Epoch,
         seed: Option<Seed>,
     ) -> (Vec<String>, Args) {
-        let start = self.start(partition, room, asked, epoch, seed.as_ref());
+        let start = start(partition, room, epoch, seed.as_ref());
         let Seed { newest, answers } = seed.unwrap_or_default();
         let age_max = SEED_AGE_MAX.min(Duration::from_secs(self.config.redis.room_idle_seconds) / 2);
         let rows = &newest[newest.len().saturating_sub(self.config.redis.ring_rows as usize)..];
@@ -201,8 +286,8 @@ impl Inner {
             .with(epoch)
             .with(asked)
             .with(age_max.as_micros())
-            .with(start.head.seq)
-            .with(&start.head.epoch)
+            .with(start.seq)
+            .with(start.epoch.as_ref().map_or("", Epoch::as_str))
             .with(event::seq_text(start.last))
             .with(start.time.micros)
             .with(self.idle_ms())
@@ -224,41 +309,39 @@ impl Inner {
         }
         (keys, args)
     }
-
-    /// Where a room's numbers go on.
-    fn start(
-        &self,
-        partition: &Partition,
-        room: &RoomId,
-        asked: &str,
-        epoch: &Epoch,
-        seed: Option<&Seed>,
-    ) -> Start {
-        let of = |seq, last, time| Start {
-            head: Position { epoch: epoch.clone(), seq: Seq(seq) },
-            last,
-            time: Timestamp { micros: time },
-        };
-        match seed.map(|seed| seed.newest.last()) {
-            Some(Some(newest)) => {
-                Start { head: newest.position(), last: Some(newest.seq), time: newest.time }
-            }
-            Some(None) if partition.is_first() => of(0, Some(Seq::ZERO), 0),
-            // Rows of it may have been lost with an earlier generation.
-            Some(None) => of(JUMP, Some(Seq::ZERO), 0),
-            None => {
-                let now: u64 = asked.parse().unwrap_or_default();
-                let highest = partition.highest_of(room).map_or(0, |highest| highest.0 + JUMP);
-                of(highest.max((now / 1000) << 10), None, 0)
-            }
-        }
-    }
 }
 
+/// Where a room's numbers go on.
 struct Start {
-    head: Position,
+    seq: Seq,
+    /// `None`: by the clock of Redis, above that number (`lua/seed.lua`).
+    epoch: Option<Epoch>,
     last: Option<Seq>,
     time: Timestamp,
+}
+
+fn start(partition: &Partition, room: &RoomId, epoch: &Epoch, seed: Option<&Seed>) -> Start {
+    let empty = |seq| Start {
+        seq: Seq(seq),
+        epoch: Some(epoch.clone()),
+        last: Some(Seq::ZERO),
+        time: Timestamp::default(),
+    };
+    match seed.map(|seed| seed.newest.last()) {
+        Some(Some(newest)) => Start {
+            seq: newest.seq,
+            epoch: Some(newest.epoch.clone()),
+            last: Some(newest.seq),
+            time: newest.time,
+        },
+        Some(None) if partition.is_first() => empty(0),
+        // Rows of it may have been lost with an earlier generation.
+        Some(None) => empty(JUMP),
+        None => {
+            let above = partition.highest_of(room).unwrap_or_default();
+            Start { seq: above, epoch: None, last: None, time: Timestamp::default() }
+        }
+    }
 }
 
 enum Answer {

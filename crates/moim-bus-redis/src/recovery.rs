@@ -4,23 +4,26 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream};
-use moim_bus::{ANSWER_KEPT, content_hash};
-use moim_protocol::{Epoch, Message, RoomId, Seq};
+use moim_bus::content_hash;
+use moim_protocol::{Epoch, Message, NodeId, RoomId, Seq};
 use tokio::time::{sleep, timeout};
 
 use crate::{
     event,
     inner::{Inner, Site},
+    late,
     link::{Args, CallError, Link},
     lock::locked,
     nodes,
     partition::Partition,
-    staged::{self, Staged},
-    tail::RECENT_KEPT,
+    staged::{self, Highest, Staged},
+    tail::{LogId, RECENT_KEPT},
 };
 
 /// Partitions looked after at the same time.
 const AT_ONCE: usize = 64;
+/// Of them, those whose rows are in memory once more: as this node hands them in, or as all nodes did.
+pub(crate) const TURNS: usize = 8;
 /// Between two looks at what is not open yet.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// Items in one call.
@@ -82,20 +85,20 @@ async fn look(inner: &Inner, partition: &Arc<Partition>) -> Step {
 
 async fn step(inner: &Inner, site: &Site, partition: &Arc<Partition>) -> Result<Step, CallError> {
     let (names, id) = (&inner.keys, partition.id);
-    let keys = [names.generation(id), names.handed(id), names.waited(id), names.staged(id)];
+    let keys = [names.generation(id), names.absent(id), names.staged(id)];
     let channel = names.partition_channel(id);
     let marker = format!("{:016x}", inner.random());
     let args = Args::new().with(marker).with(&channel);
     let with_log: Vec<_> = keys.iter().cloned().chain([names.log(id)]).collect();
     let words: Vec<String> = site.link.call(&inner.scripts.open, &with_log, args).await?;
-    let [state, epoch, since_ms, first, top, is_empty] = &words[..] else {
+    let [state, epoch, round, first, top, is_empty, was, was_top] = &words[..] else {
         return Err(CallError::Refused(format!("open answered {words:?}")));
     };
     let epoch = Epoch::trusted(epoch.as_str());
     match state.as_str() {
         "open" => {
             let log = Log { top: top.parse().unwrap_or_default(), is_empty: is_empty == "1" };
-            open(inner, site, partition, &epoch, first == "1", log).await
+            open(inner, site, partition, (&epoch, round), first == "1", log).await
         }
         "recovering" => {
             partition.recovering(&epoch);
@@ -105,13 +108,14 @@ async fn step(inner: &Inner, site: &Site, partition: &Arc<Partition>) -> Result<
                 }
                 return Ok(Step::Again);
             }
-            if !partition.has_handed_in(&epoch) {
-                hand_in(inner, site, partition, &epoch, &keys).await?;
+            if !partition.has_handed_in(&epoch, round) {
+                let still_there = (Epoch::trusted(was.as_str()), was_top.parse().unwrap_or_default());
+                hand_in(inner, site, partition, (&epoch, round), &still_there, &keys).await?;
             }
             let wait = nodes::LEASE.as_millis();
-            let args = Args::new().with(&epoch).with(wait);
-            let state: String = site.link.call(&inner.scripts.enough, &keys[..3], args).await?;
-            tracing::debug!(partition = id, %epoch, %state, since_ms, "a generation is being put together");
+            let args = Args::new().with(&epoch).with(wait).with(round).with(name_of(inner.config.node));
+            let state: String = site.link.call(&inner.scripts.enough, &keys, args).await?;
+            tracing::debug!(partition = id, %epoch, %state, round, "a generation is being put together");
             Ok(Step::Again)
         }
         "merging" => {
@@ -137,7 +141,7 @@ async fn open(
     inner: &Inner,
     site: &Site,
     partition: &Arc<Partition>,
-    epoch: &Epoch,
+    (epoch, round): (&Epoch, &str),
     is_first: bool,
     log: Log,
 ) -> Result<Step, CallError> {
@@ -149,18 +153,21 @@ async fn open(
         return Ok(Step::Again);
     }
     let mut late_top = 0;
-    if !partition.has_handed_in(epoch) {
+    if !partition.has_handed_in(epoch, round) {
         partition.recovering(epoch);
         // The answer of one that is under way may be the first thing this node knows.
         if !partition.has_no_calls() {
             return Ok(Step::Again);
         }
         if !partition.knows_nothing() {
-            late_top = hand_in_late(inner, site, partition, epoch).await?;
+            let Some(top) = late::hand_in(inner, site, partition, epoch).await? else {
+                return Ok(Step::Again);
+            };
+            late_top = top;
         }
     }
     // What is handed in is in the log until it is stored. That it was may have been said in a generation that is gone.
-    if log.is_empty && late_top == 0 && inner.config.has_store {
+    if log.is_empty && late_top <= log.top && inner.config.has_store {
         partition.all_is_stored();
     }
     let top = log.top.max(late_top);
@@ -170,36 +177,42 @@ async fn open(
     Ok(Step::Done)
 }
 
+/// As it stands among those who hand in.
+fn name_of(node: NodeId) -> String {
+    format!("{:016x}", node.0)
+}
+
+/// `still_there`: see [`Partition::hand_in_above`].
 async fn hand_in(
     inner: &Inner,
     site: &Site,
     partition: &Partition,
-    epoch: &Epoch,
-    keys: &[String; 4],
+    (epoch, round): (&Epoch, &str),
+    still_there: &(Epoch, LogId),
+    keys: &[String; 3],
 ) -> Result<(), CallError> {
-    let items = staged::items(&partition.hand_in(), &inner.keys);
+    let Ok(_turn) = inner.recovery_turns.acquire().await else { return Ok(()) };
+    let items = staged::items(&partition.hand_in_above(still_there), &inner.keys);
     let rows = items.len();
     let mut chunks = chunks(items);
     // The last call says that it is all.
     let last = chunks.pop().unwrap_or_default();
     for (chunk, is_last) in chunks.into_iter().map(|chunk| (chunk, 0)).chain([(last, 1)]) {
-        let nodes = site.beat.seen_alive();
+        let nodes = inner.presence.not_buried();
         let mut args = Args::new()
             .with(epoch)
-            .with(format!("{:016x}", inner.config.node.0))
+            .with(round)
+            .with(name_of(inner.config.node))
             .with(is_last)
-            .with(ANSWER_KEPT.as_millis())
             .with(nodes.len());
-        for node in nodes {
-            args.push(format!("{:016x}", node.0));
-        }
+        nodes.into_iter().for_each(|node| args.push(name_of(node)));
         chunk.into_iter().for_each(|item| args.push_bytes(item));
         let state: String = site.link.call(&inner.scripts.hand_in, keys, args).await?;
         if state != "recovering" {
             return Ok(());
         }
     }
-    partition.handed_in(epoch);
+    partition.handed_in(epoch, round);
     if rows > 0 {
         tracing::info!(partition = partition.id, items = rows, "handed in what redis may have lost");
     }
@@ -225,28 +238,29 @@ async fn merge(
     site: &Site,
     partition: &Partition,
     epoch: &Epoch,
-    keys: &[String; 4],
+    keys: &[String; 3],
 ) -> Result<(), CallError> {
-    let staged = read_staged(&site.link, &keys[3]).await?;
+    let Ok(turn) = inner.recovery_turns.acquire().await else { return Ok(()) };
+    let Some(staged) = read_staged(inner, &site.link, epoch, keys).await? else { return Ok(()) };
     for (room, rows) in &staged.rows {
         merge_room(inner, site, partition, epoch, room, rows).await?;
     }
     let names = &inner.keys;
-    for (room, (seq, of, time)) in &staged.highest {
-        let keys = [names.generation(partition.id), names.head(room), names.ring(room)];
-        let args = Args::new().with(epoch).with(seq).with(of).with(time.micros).with(inner.idle_ms());
+    let highest: Vec<_> = staged.highest.iter().collect();
+    for chunk in highest.chunks(ITEMS) {
+        let mut keys = vec![names.generation(partition.id), names.absent(partition.id)];
+        let mut args = Args::new().with(epoch).with(inner.idle_ms());
+        for (room, Highest { seq, epoch, time, is_open }) in chunk {
+            keys.extend([names.head(room), names.ring(room)]);
+            args.push(seq);
+            args.push(epoch);
+            args.push(time.micros);
+            args.push(u8::from(*is_open));
+        }
         site.link.call::<String>(&inner.scripts.raise, &keys, args).await?;
     }
-    let answers: Vec<_> = staged.answers.into_iter().collect();
-    for chunk in answers.chunks(ITEMS) {
-        let mut keys = vec![names.generation(partition.id)];
-        let mut args = Args::new().with(epoch).with(RECENT_KEPT.as_millis());
-        for (key, value) in chunk {
-            keys.push(key.clone());
-            args.push(value);
-        }
-        site.link.call::<String>(&inner.scripts.remember, &keys, args).await?;
-    }
+    remember(inner, site, partition.id, (epoch, "merging"), staged.answers.into_iter().collect()).await?;
+    drop((staged.rows, turn));
     let is_first = is_first(inner, partition.id, epoch).await;
     let args = Args::new().with(epoch).with(u8::from(is_first)).with(names.partition_channel(partition.id));
     let state: String = site.link.call(&inner.scripts.opened, keys, args).await?;
@@ -254,17 +268,47 @@ async fn merge(
     Ok(())
 }
 
-async fn read_staged(link: &Link, key: &str) -> Result<Staged, CallError> {
+/// Answers to recent sends, as they are kept under their keys. Taken while the generation is in that state.
+pub(crate) async fn remember(
+    inner: &Inner,
+    site: &Site,
+    partition: u32,
+    (epoch, state): (&Epoch, &str),
+    answers: Vec<(String, String)>,
+) -> Result<(), CallError> {
+    for chunk in answers.chunks(ITEMS) {
+        let mut keys = vec![inner.keys.generation(partition), inner.keys.absent(partition)];
+        let mut args = Args::new().with(epoch).with(RECENT_KEPT.as_millis()).with(state);
+        for (key, value) in chunk {
+            keys.push(key.clone());
+            args.push(value);
+        }
+        site.link.call::<String>(&inner.scripts.remember, &keys, args).await?;
+    }
+    Ok(())
+}
+
+/// All of it, as much at a time as is quickly there, and not in the way of other calls. `None`: it is merged already, or gone.
+async fn read_staged(
+    inner: &Inner,
+    link: &Link,
+    epoch: &Epoch,
+    keys: &[String; 3],
+) -> Result<Option<Staged>, CallError> {
+    let keys = [keys[0].clone(), keys[2].clone()];
     let (mut staged, mut from) = (Staged::default(), 0);
     loop {
-        let range = redis::cmd("LRANGE").arg(key).arg(from).arg(from + ITEMS - 1).to_owned();
-        let items: Vec<Vec<u8>> = link.command(&range).await?;
-        let count = items.len();
-        items.iter().for_each(|item| staged.add(item));
-        if count < ITEMS {
-            return Ok(staged);
+        let args = Args::new().with(epoch).with(from).with(ITEMS).with(ITEMS_BYTES);
+        let words: Vec<Vec<u8>> = link.call_aside(&inner.scripts.read_staged, &keys, args).await?;
+        let Some((state, items)) = words.split_first() else { return Ok(None) };
+        if state != b"merging" {
+            return Ok(None);
         }
-        from += ITEMS;
+        if items.is_empty() {
+            return Ok(Some(staged));
+        }
+        items.iter().for_each(|item| staged.add(item));
+        from += items.len();
     }
 }
 
@@ -279,8 +323,13 @@ async fn merge_room(
     let names = &inner.keys;
     let mut rows = rows.values().peekable();
     while rows.peek().is_some() {
-        let mut keys =
-            vec![names.generation(partition.id), names.head(room), names.ring(room), names.log(partition.id)];
+        let mut keys = vec![
+            names.generation(partition.id),
+            names.absent(partition.id),
+            names.head(room),
+            names.ring(room),
+            names.log(partition.id),
+        ];
         let mut args = Args::new().with(epoch).with(u8::from(inner.config.has_store));
         let mut bytes = 0;
         while keys.len() < ITEMS && bytes < ITEMS_BYTES {
@@ -315,48 +364,4 @@ async fn is_first(inner: &Inner, partition: u32, epoch: &Epoch) -> bool {
         }
     };
     timeout(STORE_WAIT, asked).await.unwrap_or(false)
-}
-
-/// Rows that the others opened a generation without. Answers the newest place any of them has in the log.
-async fn hand_in_late(
-    inner: &Inner,
-    site: &Site,
-    partition: &Partition,
-    epoch: &Epoch,
-) -> Result<u64, CallError> {
-    let (names, id, mut top) = (&inner.keys, partition.id, 0);
-    let rows = partition.hand_in().rows;
-    tracing::warn!(partition = id, rows = rows.len(), "the others did not wait for what this node knows");
-    for row in rows {
-        let keys = [
-            names.generation(id),
-            names.head(&row.room),
-            names.ring(&row.room),
-            names.log(id),
-            names.answer_of(&row),
-        ];
-        let mut args = Args::new()
-            .with(epoch)
-            .with(names.room_channel(&row.room))
-            .with(row.seq)
-            .with(&row.epoch)
-            .with(row.time.micros)
-            .with(event::hash_text(content_hash(&row.content)))
-            .with(event::answer_kept(row.client_id.as_ref()).as_millis())
-            .with(format!("{} {}", event::seq_text(row.prev), row.id));
-        args.push_bytes(event::encode(&row));
-        args.push(names.partition_channel(id));
-        let words: Vec<String> = site.link.call(&inner.scripts.late, &keys, args).await?;
-        match words.first().map(String::as_str) {
-            Some("taken") => {
-                inner.metrics.late_rows.inc();
-                top = top.max(words.get(1).and_then(|id| id.parse().ok()).unwrap_or(0));
-            }
-            Some("dropped") => {
-                tracing::warn!(room = %row.room, seq = %row.seq, "a message has another number by now")
-            }
-            _ => {}
-        }
-    }
-    Ok(top)
 }

@@ -46,7 +46,8 @@ pub(crate) struct Relay {
     changed: Notify,
     /// The connection whose events count; those of earlier ones come too late.
     current: AtomicU64,
-    overflowed: Arc<AtomicBool>,
+    /// Something came for which there was no space.
+    pub(crate) overflowed: Arc<AtomicBool>,
     broke: Notify,
     confirmed: Mutex<HashSet<String>>,
     /// Goes up whenever something was confirmed.
@@ -195,26 +196,33 @@ impl Relay {
     }
 
     async fn apply(&self, inner: &Inner, connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
-        let pending = std::mem::take(&mut *locked(&self.pending));
-        let (mut more, mut fewer) = (Vec::new(), Vec::new());
-        for (channel, wanted) in pending {
-            let is_there = self.is_confirmed(&channel);
-            match (wanted, is_there) {
-                (true, false) => more.push(channel),
-                (false, true) => fewer.push(channel),
-                _ => {}
-            }
-        }
+        let (more, fewer) = self.take_changes();
         for channels in more.chunks(BATCH) {
             self.subscribe(inner, connection, channels).await?;
         }
         for channels in fewer.chunks(BATCH) {
-            for channel in channels {
-                self.confirmed().remove(channel);
-            }
             self.unsubscribe(inner, connection, channels).await?;
         }
         Ok(())
+    }
+
+    /// Channels to subscribe and to leave. Those to leave are confirmed no more from this moment on: whoever wants one again
+    /// must wait until it is subscribed again, and not take the last confirmation for its own.
+    fn take_changes(&self) -> (Vec<String>, Vec<String>) {
+        let mut pending = locked(&self.pending);
+        let mut confirmed = self.confirmed();
+        let (mut more, mut fewer) = (Vec::new(), Vec::new());
+        for (channel, wanted) in pending.drain() {
+            match (wanted, confirmed.contains(&channel)) {
+                (true, false) => more.push(channel),
+                (false, true) => {
+                    confirmed.remove(&channel);
+                    fewer.push(channel);
+                }
+                _ => {}
+            }
+        }
+        (more, fewer)
     }
 
     async fn subscribe(
@@ -261,4 +269,35 @@ async fn one_by_one(
 
 fn failed(what: &'static str) -> RedisError {
     RedisError::from((redis::ErrorKind::Io, what))
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::{FutureExt, poll};
+
+    use super::*;
+    use crate::link::Finder;
+
+    #[tokio::test]
+    async fn a_channel_that_is_being_left_is_not_confirmed() {
+        let client = redis::Client::open("redis://127.0.0.1").unwrap();
+        let relay = Relay::new(Link::new("nowhere", Finder::Fixed(client)));
+        relay.confirmed().insert("room".into());
+        relay.want("room".into(), false);
+        relay.want("other".into(), true);
+        let changes = relay.take_changes();
+        assert_eq!(changes, (vec!["other".to_owned()], vec!["room".to_owned()]));
+        // Until the other is subscribed the room is not even unsubscribed; who joins it now must wait for its own turn.
+        relay.want("room".into(), true);
+        let mut confirms = relay.confirms("room").boxed();
+        assert!(poll!(&mut confirms).is_pending());
+        assert_eq!(relay.take_changes(), (vec!["room".to_owned()], vec![]));
+        relay.confirmed().insert("room".into());
+        relay.confirmations.send_modify(|count| *count += 1);
+        assert!(confirms.await);
+        relay.want("room".into(), false);
+        relay.want("room".into(), true);
+        assert_eq!(relay.take_changes(), (vec![], vec![]), "it was never left");
+        assert!(relay.is_confirmed("room"));
+    }
 }

@@ -2,24 +2,34 @@
 //! Not here: when (`recovery`).
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
 use moim_protocol::{Epoch, Message, RoomId, Seq, Timestamp};
 
-use crate::{event, keys::Keys, partition::HandIn};
+use crate::{event, keys::Keys, partition::HandIn, tail::Recent};
+
+/// The highest number seen in a room.
+#[derive(Debug)]
+pub(crate) struct Highest {
+    pub(crate) seq: Seq,
+    pub(crate) epoch: Epoch,
+    pub(crate) time: Timestamp,
+    /// Somebody is in the room. Otherwise it matters only if the room is in Redis: if it is not, the store tells.
+    pub(crate) is_open: bool,
+}
 
 /// All that was handed in for a partition, put in order.
 #[derive(Debug, Default)]
 pub(crate) struct Staged {
     pub(crate) rows: BTreeMap<RoomId, BTreeMap<Seq, Arc<Message>>>,
-    pub(crate) highest: HashMap<RoomId, (Seq, Epoch, Timestamp)>,
+    pub(crate) highest: HashMap<RoomId, Highest>,
     /// By key.
     pub(crate) answers: HashMap<String, String>,
 }
 
-/// `R room-bytes`, `H seq epoch time` or `A key-bytes`, a line's end, then the texts.
+/// `R room-bytes`, `H seq epoch time`, `h` the same of a room that is not open, or `A key-bytes`, a line's end, then the texts.
 pub(crate) fn items(known: &HandIn, keys: &Keys) -> Vec<Vec<u8>> {
     let rows = known.rows.iter().map(|row| {
         let mut item = format!("R{}\n{}", row.room.as_str().len(), row.room).into_bytes();
@@ -30,15 +40,38 @@ pub(crate) fn items(known: &HandIn, keys: &Keys) -> Vec<Vec<u8>> {
         .highest
         .iter()
         .map(|(room, seq, epoch, time)| format!("H{seq} {epoch} {}\n{room}", time.micros).into_bytes());
-    // Those of rows that are handed in come with the rows.
-    let with_rows: std::collections::HashSet<_> = known.rows.iter().map(|row| keys.answer_of(row)).collect();
-    let recent = known.recent.iter().filter(|recent| !with_rows.contains(&recent.key)).map(|recent| {
-        let crate::tail::Recent { key, seq, epoch, time, hash, id } = recent;
-        // What is not in a tail is stored.
-        let answer = event::stored_answer(*seq, epoch, *time, *hash, id);
-        format!("A{}\n{key}{answer}", key.len()).into_bytes()
+    let passed = passed(known);
+    let passed = passed.iter().map(|recent| {
+        let Recent { room, seq, epoch, time, .. } = recent;
+        format!("h{seq} {epoch} {}\n{room}", time.micros).into_bytes()
     });
-    rows.chain(highest).chain(recent).collect()
+    let recent = answers(known, keys);
+    let recent = recent.iter().map(|(key, answer)| format!("A{}\n{key}{answer}", key.len()).into_bytes());
+    rows.chain(highest).chain(passed).chain(recent).collect()
+}
+
+/// The newest of the recent sends in each room that is not open here: it may be stored, and lost from Redis with its number.
+fn passed(known: &HandIn) -> Vec<&Recent> {
+    let open: HashSet<_> = known.highest.iter().map(|(room, ..)| room).collect();
+    let mut newest: HashMap<&RoomId, &Recent> = HashMap::new();
+    for recent in known.recent.iter().filter(|recent| !open.contains(&recent.room)) {
+        let known = newest.entry(&recent.room).or_insert(recent);
+        if recent.seq > known.seq {
+            *known = recent;
+        }
+    }
+    newest.into_values().collect()
+}
+
+/// Answers to recent sends, with their keys. Those of rows that are handed in come with the rows.
+pub(crate) fn answers(known: &HandIn, keys: &Keys) -> Vec<(String, String)> {
+    let with_rows: HashSet<_> = known.rows.iter().map(|row| keys.answer_of(row)).collect();
+    let others = known.recent.iter().filter(|recent| !with_rows.contains(&recent.key)).map(|recent| {
+        let Recent { key, room: _, seq, epoch, time, hash, id } = recent;
+        // What is not in a tail is stored.
+        (key.clone(), event::stored_answer(*seq, epoch, *time, *hash, id))
+    });
+    others.collect()
 }
 
 impl Staged {
@@ -58,16 +91,19 @@ impl Staged {
                 let row = event::decode(&RoomId::trusted(room), event.as_bytes())?;
                 self.rows.entry(row.room.clone()).or_default().insert(row.seq, row);
             }
-            ("H", words) => {
+            (letter @ ("H" | "h"), words) => {
                 let mut words = words.split(' ');
                 let seq = Seq(words.next()?.parse().ok()?);
                 let epoch = Epoch::trusted(words.next()?);
                 let time = Timestamp { micros: words.next()?.parse().ok()? };
-                let known =
-                    self.highest.entry(RoomId::trusted(rest)).or_insert_with(|| (seq, epoch.clone(), time));
-                if seq > known.0 {
-                    *known = (seq, epoch, time);
+                let is_open = letter == "H";
+                let new = || Highest { seq, epoch: epoch.clone(), time, is_open };
+                let known = self.highest.entry(RoomId::trusted(rest)).or_insert_with(new);
+                let is_open = is_open || known.is_open;
+                if seq > known.seq {
+                    *known = new();
                 }
+                known.is_open = is_open;
             }
             ("A", bytes) => {
                 let (key, value) = rest.split_at_checked(bytes.parse().ok()?)?;
@@ -84,7 +120,6 @@ mod tests {
     use moim_protocol::{ClientId, MessageId, UserName};
 
     use super::*;
-    use crate::tail::Recent;
 
     fn row(room: &str, seq: u64) -> Arc<Message> {
         Arc::new(Message {
@@ -102,7 +137,15 @@ mod tests {
 
     fn recent(key: String) -> Recent {
         let (epoch, id) = (Epoch::trusted("e"), MessageId::trusted("id"));
-        Recent { key, seq: Seq(9), epoch, time: Timestamp { micros: 9 }, hash: 7, id }
+        Recent {
+            key,
+            room: RoomId::trusted("c"),
+            seq: Seq(9),
+            epoch,
+            time: Timestamp { micros: 9 },
+            hash: 7,
+            id,
+        }
     }
 
     #[test]
@@ -120,7 +163,11 @@ mod tests {
         }
         let of_room: Vec<_> = staged.rows[&RoomId::trusted("방")].values().cloned().collect();
         assert_eq!(of_room, [rows[1].clone(), rows[0].clone()]);
-        assert_eq!(staged.highest[&RoomId::trusted("방")].0, Seq(5));
+        let highest = |room: &str| {
+            let highest = &staged.highest[&RoomId::trusted(room)];
+            (highest.seq, highest.is_open)
+        };
+        assert_eq!((highest("방"), highest("c")), ((Seq(5), true), (Seq(9), false)));
         assert_eq!(staged.answers.len(), 1, "that of a row comes with the row");
         assert_eq!(staged.answers["other"], "0 9 e 9 0000000000000007 - id");
     }

@@ -1,10 +1,13 @@
 //! What the lease holders say of the store, and what that means for those who wait for it.
 //! Not here: who waits (`partition`), who says it (`log`).
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
-use moim_bus::StoreState;
-use moim_protocol::Epoch;
+use moim_bus::{BusError, Receipt, StoreState};
+use moim_protocol::{AckLevel, Epoch, MessageId};
 
 use crate::tail::LogId;
 
@@ -21,23 +24,32 @@ const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mark {
     pub(crate) epoch: Epoch,
+    /// It says nothing of the dead at or below this. `None`: read from Redis, with all the dead that this node did not know.
+    pub(crate) from: Option<LogId>,
     pub(crate) id: LogId,
     pub(crate) store: StoreState,
     /// Of the oldest message that is not stored.
     pub(crate) age: Duration,
-    pub(crate) dead: Vec<LogId>,
+    /// By what nothing changes, whatever generation they were sent in. `None`: there may be some, and nobody knows which.
+    pub(crate) dead: Option<Vec<MessageId>>,
 }
 
 impl Mark {
     /// `epoch id h|a age-ms dead...`
     pub(crate) fn encode(&self) -> String {
-        let Self { epoch, id, store, age, dead } = self;
+        let Self { epoch, from: _, id, store, age, dead } = self;
         let store = if *store == StoreState::Here { 'h' } else { 'a' };
         let mut text = format!("{epoch} {id} {store} {}", age.as_millis());
-        for id in dead {
+        for id in dead.iter().flatten() {
             text.push_str(&format!(" {id}"));
         }
         text
+    }
+
+    /// As it comes over a channel: in front the script has put which one was before it.
+    pub(crate) fn decode_told(text: &str) -> Option<Self> {
+        let (from, text) = text.split_once(' ')?;
+        Some(Self { from: Some(from.parse().ok()?), ..Self::decode(text)? })
     }
 
     /// Reads it back.
@@ -47,8 +59,8 @@ impl Mark {
         let id = words.next()?.parse().ok()?;
         let store = if words.next()? == "h" { StoreState::Here } else { StoreState::Away };
         let age = Duration::from_millis(words.next()?.parse().ok()?);
-        let dead = words.map(|word| word.parse().ok()).collect::<Option<_>>()?;
-        Some(Self { epoch, id, store, age, dead })
+        let dead = Some(words.map(MessageId::trusted).collect());
+        Some(Self { epoch, from: None, id, store, age, dead })
     }
 }
 
@@ -95,18 +107,64 @@ impl StoreView {
     }
 }
 
+/// Messages that the store refuses for good. Full: the oldest go, and of what they may have been nobody is told that it is stored.
+const DEAD_MAX: usize = 1024;
+
+/// Those of one partition that this node has heard of.
+#[derive(Debug, Default)]
+pub(crate) struct Dead {
+    ids: VecDeque<MessageId>,
+    /// Those at or below this place in the log may be missing.
+    unknown_to: LogId,
+}
+
+impl Dead {
+    /// Another log: what is known of it is known from its beginning.
+    pub(crate) fn begin_anew(&mut self) {
+        self.unknown_to = 0;
+    }
+
+    pub(crate) fn heard(&mut self, mark: &Mark) {
+        self.ids.extend(mark.dead.iter().flatten().cloned());
+        if mark.dead.is_none() || self.ids.len() > DEAD_MAX {
+            self.unknown_to = mark.id;
+        }
+        self.ids.drain(..self.ids.len().saturating_sub(DEAD_MAX));
+    }
+
+    pub(crate) fn has(&self, id: &MessageId) -> bool {
+        self.ids.contains(id)
+    }
+
+    /// What a sender is told whose message the mark has passed.
+    pub(crate) fn outcome(&self, log_id: LogId, receipt: Receipt) -> Result<Receipt, BusError> {
+        if self.has(&receipt.id) {
+            return Err(BusError::Refused);
+        }
+        if log_id <= self.unknown_to {
+            let why = "it is stored or refused, and the same client id is safe to send again";
+            return Err(BusError::Unavailable(why.into()));
+        }
+        Ok(Receipt { level: AckLevel::Stored, ..receipt })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn mark(store: StoreState, age_ms: u64) -> Mark {
         let age = Duration::from_millis(age_ms);
-        Mark { epoch: Epoch::trusted("e"), id: 7, store, age, dead: vec![3, 5] }
+        let dead = Some(vec![MessageId::trusted("a"), MessageId::trusted("b")]);
+        Mark { epoch: Epoch::trusted("e"), from: None, id: 7, store, age, dead }
     }
 
     #[test]
     fn marks_are_read_as_written() {
-        for mark in [mark(StoreState::Here, 0), Mark { dead: Vec::new(), ..mark(StoreState::Away, 12) }] {
+        let none = Mark { dead: Some(Vec::new()), ..mark(StoreState::Away, 12) };
+        for mark in [mark(StoreState::Here, 0), none] {
+            let told = Mark { from: Some(5), ..mark.clone() };
+            assert_eq!(Mark::decode_told(&format!("5 {}", mark.encode())), Some(told));
             assert_eq!(Mark::decode(&mark.encode()), Some(mark));
         }
         assert_eq!(Mark::decode("e x h 0"), None);

@@ -2,7 +2,7 @@
 //! Not here: how it is handed in (`recovery`).
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque, btree_map::Entry},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -29,6 +29,7 @@ pub(crate) type LogId = u64;
 #[derive(Debug, Clone)]
 pub(crate) struct Recent {
     pub(crate) key: String,
+    pub(crate) room: RoomId,
     pub(crate) seq: Seq,
     pub(crate) epoch: Epoch,
     pub(crate) time: Timestamp,
@@ -46,12 +47,30 @@ impl TailBytes {
     }
 }
 
+/// A row, and which of the sends that were ever seen it is.
+struct Kept {
+    row: Arc<Message>,
+    nth_send: u64,
+}
+
+struct Sent {
+    seen: Instant,
+    recent: Recent,
+    /// Its row is not kept any more, though it is not stored before the log is up to here.
+    unprotected: Option<LogId>,
+}
+
 /// One partition's.
 pub(crate) struct Tail {
     bytes: Arc<TailBytes>,
     bytes_max: usize,
-    rows: BTreeMap<(LogId, RoomId, Seq), Arc<Message>>,
-    recent: VecDeque<(Instant, Recent)>,
+    rows: BTreeMap<(LogId, RoomId, Seq), Kept>,
+    /// In the order in which they were seen.
+    recent: VecDeque<Sent>,
+    /// How many were seen before the first of them.
+    recent_before: u64,
+    /// The log is stored up to here.
+    stored_to: LogId,
     /// The highest number seen in each room that is open here.
     highest: HashMap<RoomId, Option<(Seq, Epoch, Timestamp)>>,
     /// Rows dropped for want of space.
@@ -65,6 +84,8 @@ impl Tail {
             bytes_max,
             rows: BTreeMap::new(),
             recent: VecDeque::new(),
+            recent_before: 0,
+            stored_to: 0,
             highest: HashMap::new(),
             unprotected: 0,
         }
@@ -78,38 +99,68 @@ impl Tail {
         row: &Arc<Message>,
         key: impl FnOnce() -> String,
     ) {
-        if self.rows.insert((log_id, row.room.clone(), row.seq), row.clone()).is_some() {
-            return;
-        }
+        let nth_send = self.recent_before + self.recent.len() as u64;
+        match self.rows.entry((log_id, row.room.clone(), row.seq)) {
+            Entry::Occupied(_) => return,
+            Entry::Vacant(place) => place.insert(Kept { row: row.clone(), nth_send }),
+        };
         self.bytes.0.fetch_add(row.weight_bytes(), Ordering::Relaxed);
+        let mut unprotected = None;
         while self.bytes.held() > self.bytes_max && self.rows.len() > 1 {
             self.unprotected += 1;
-            let Some((_, oldest)) = self.rows.pop_first() else { break };
-            self.bytes.0.fetch_sub(oldest.weight_bytes(), Ordering::Relaxed);
+            let Some(((place, ..), oldest)) = self.rows.pop_first() else { break };
+            // Handed in without its row, its send would say that the row is stored.
+            if oldest.nth_send == nth_send {
+                unprotected = Some(place);
+            }
+            self.unprotect(oldest.nth_send, place);
+            self.forgotten(&oldest);
         }
-        let hash = content_hash(&row.content);
+        self.sent(now, row, key(), unprotected);
+    }
+
+    /// Notes that it was sent, and how far the room's numbers went. `unprotected`: it is not stored, and its row is not kept.
+    pub(crate) fn sent(&mut self, now: Instant, row: &Message, key: String, unprotected: Option<LogId>) {
         let recent = Recent {
-            key: key(),
+            key,
+            room: row.room.clone(),
             seq: row.seq,
             epoch: row.epoch.clone(),
             time: row.time,
-            hash,
+            hash: content_hash(&row.content),
             id: row.id.clone(),
         };
-        self.recent.push_back((now, recent));
+        self.recent.push_back(Sent { seen: now, recent, unprotected });
         self.forget_recent(now);
-        if let Some(highest) = self.highest.get_mut(&row.room)
-            && highest.as_ref().is_none_or(|(seq, ..)| row.seq > *seq)
+        self.saw(&row.room, row.seq, &row.epoch, row.time);
+    }
+
+    /// A number that is used in a room. A node that joined when all was stored keeps no row of it, and its members have seen it.
+    pub(crate) fn saw(&mut self, room: &RoomId, seq: Seq, epoch: &Epoch, time: Timestamp) {
+        if let Some(highest) = self.highest.get_mut(room)
+            && highest.as_ref().map_or(Seq::ZERO, |(seq, ..)| *seq) < seq
         {
-            *highest = Some((row.seq, row.epoch.clone(), row.time));
+            *highest = Some((seq, epoch.clone(), time));
+        }
+    }
+
+    fn forgotten(&self, kept: &Kept) {
+        self.bytes.0.fetch_sub(kept.row.weight_bytes(), Ordering::Relaxed);
+    }
+
+    fn unprotect(&mut self, nth_send: u64, place: LogId) {
+        let at = nth_send.checked_sub(self.recent_before).and_then(|at| usize::try_from(at).ok());
+        if let Some(sent) = at.and_then(|at| self.recent.get_mut(at)) {
+            sent.unprotected = Some(place);
         }
     }
 
     /// Forgets sends that are too old to be tried again, with the memory they took.
     pub(crate) fn forget_recent(&mut self, now: Instant) {
-        let too_old = |(seen, _): &(Instant, Recent)| now.duration_since(*seen) > RECENT_KEPT;
+        let too_old = |sent: &Sent| now.duration_since(sent.seen) > RECENT_KEPT;
         while self.recent.len() > RECENT_MAX || self.recent.front().is_some_and(too_old) {
             self.recent.pop_front();
+            self.recent_before += 1;
         }
         if self.recent.capacity() > 4 * self.recent.len().max(MEMORY_KEPT) {
             self.recent.shrink_to(2 * self.recent.len());
@@ -119,11 +170,11 @@ impl Tail {
     /// Forgets rows from before a time: where nothing is ever stored they are protected as long as Redis keeps them.
     pub(crate) fn forget_rows(&mut self, before: Timestamp) {
         while let Some(entry) = self.rows.first_entry() {
-            if entry.get().time >= before {
+            if entry.get().row.time >= before {
                 return;
             }
-            let row = entry.remove();
-            self.bytes.0.fetch_sub(row.weight_bytes(), Ordering::Relaxed);
+            let kept = entry.remove();
+            self.forgotten(&kept);
         }
     }
 
@@ -134,19 +185,49 @@ impl Tail {
 
     /// The log up to this id is stored.
     pub(crate) fn stored(&mut self, log_id: LogId) {
+        self.stored_to = self.stored_to.max(log_id);
         while let Some(entry) = self.rows.first_entry() {
             if entry.key().0 > log_id {
                 return;
             }
-            let row = entry.remove();
-            self.bytes.0.fetch_sub(row.weight_bytes(), Ordering::Relaxed);
+            let kept = entry.remove();
+            self.forgotten(&kept);
+        }
+    }
+
+    /// The store refuses it for good: sent again, it is refused again.
+    pub(crate) fn refused(&mut self, id: &MessageId) {
+        for sent in self.recent.iter_mut().filter(|sent| sent.recent.id == *id) {
+            sent.unprotected = Some(LogId::MAX);
+        }
+    }
+
+    /// Forgets a row, wherever it stands, and that it was sent.
+    pub(crate) fn remove(&mut self, room: &RoomId, seq: Seq) {
+        let removed: Vec<_> = self
+            .rows
+            .extract_if(.., |(_, of, at), _| *at == seq && of == room)
+            .map(|(_, kept)| kept)
+            .collect();
+        for kept in removed {
+            self.unprotect(kept.nth_send, LogId::MAX);
+            self.forgotten(&kept);
         }
     }
 
     /// All of it is in another log now, at or below this id.
     pub(crate) fn moved_to(&mut self, log_id: LogId) {
-        let rows = std::mem::take(&mut self.rows);
-        self.rows = rows.into_iter().map(|((_, room, seq), row)| ((log_id, room, seq), row)).collect();
+        for sent in &mut self.recent {
+            // What was not kept may be nowhere.
+            sent.unprotected = sent.unprotected.filter(|place| *place > self.stored_to).map(|_| LogId::MAX);
+        }
+        self.stored_to = 0;
+        for ((_, room, seq), kept) in std::mem::take(&mut self.rows) {
+            // Read and relayed it may have stood in two places.
+            if let Some(same) = self.rows.insert((log_id, room, seq), kept) {
+                self.forgotten(&same);
+            }
+        }
     }
 
     /// Nobody on this node is in the room.
@@ -161,18 +242,32 @@ impl Tail {
         self.rows.is_empty()
     }
 
+    /// The ids of the first row in the log and of the last.
+    pub(crate) fn ends(&self) -> Option<(LogId, LogId)> {
+        let ((first, ..), _) = self.rows.first_key_value()?;
+        let ((last, ..), _) = self.rows.last_key_value()?;
+        Some((*first, *last))
+    }
+
     pub(crate) fn knows_nothing(&mut self, now: Instant) -> bool {
         self.forget_recent(now);
         self.rows.is_empty() && self.recent.is_empty() && self.highest.values().all(Option::is_none)
     }
 
     pub(crate) fn rows(&self) -> Vec<Arc<Message>> {
-        self.rows.values().cloned().collect()
+        self.rows.values().map(|kept| kept.row.clone()).collect()
+    }
+
+    /// Those whose place in the log is above this one.
+    pub(crate) fn rows_above(&self, log_id: LogId) -> Vec<Arc<Message>> {
+        let above = self.rows.iter().filter(|((at, ..), _)| *at > log_id);
+        above.map(|(_, kept)| kept.row.clone()).collect()
     }
 
     pub(crate) fn recent(&mut self, now: Instant) -> Vec<Recent> {
         self.forget_recent(now);
-        self.recent.iter().map(|(_, recent)| recent.clone()).collect()
+        let is_known = |sent: &&Sent| sent.unprotected.is_none_or(|place| place <= self.stored_to);
+        self.recent.iter().filter(is_known).map(|sent| sent.recent.clone()).collect()
     }
 
     pub(crate) fn highest(&self) -> Vec<(RoomId, Seq, Epoch, Timestamp)> {
@@ -279,6 +374,45 @@ mod tests {
             tail.add(Instant::now(), seq, &row(seq, "x"), String::new);
         }
         assert_eq!((seqs(&tail), tail.unprotected), (vec![3, 4, 5], 2));
+    }
+
+    #[test]
+    fn what_is_dropped_unstored_is_not_said_to_be_stored() {
+        let weight = row(1, "x").weight_bytes();
+        let (mut tail, now) = (tail(3 * weight), Instant::now());
+        tail.add(now, 1, &row(1, "x"), String::new);
+        tail.stored(1);
+        for seq in 2..=6 {
+            tail.add(now, seq, &row(seq, "x"), String::new);
+        }
+        let known = |tail: &mut Tail| tail.recent(now).iter().map(|recent| recent.seq.0).collect::<Vec<_>>();
+        assert_eq!(known(&mut tail), [1, 4, 5, 6], "of 2 and 3 nobody knows where they are");
+        tail.remove(&RoomId::trusted("r"), Seq(5));
+        assert_eq!((seqs(&tail), known(&mut tail)), (vec![4, 6], vec![1, 4, 6]));
+        assert_eq!(tail.bytes.held(), 2 * weight);
+        tail.stored(2);
+        assert_eq!(known(&mut tail), [1, 2, 4, 6], "it was stored after all");
+        tail.moved_to(9);
+        tail.stored(9);
+        assert_eq!(known(&mut tail), [1, 2, 4, 6], "3 may be nowhere, and 5 is elsewhere");
+        for (place, seq) in [(13, 9), (12, 8), (11, 7), (10, 0)] {
+            tail.add(now, place, &row(seq, "x"), String::new);
+        }
+        assert_eq!(
+            known(&mut tail),
+            [1, 2, 4, 6, 9, 8, 7],
+            "the one that came last is the oldest, and was not kept"
+        );
+    }
+
+    #[test]
+    fn what_stands_in_two_places_is_counted_once_when_they_become_one() {
+        let mut tail = tail(usize::MAX);
+        tail.add(Instant::now(), 1, &row(1, "x"), String::new);
+        tail.add(Instant::now(), 2, &row(1, "x"), String::new);
+        tail.moved_to(5);
+        tail.stored(5);
+        assert_eq!(tail.bytes.held(), 0);
     }
 
     #[test]

@@ -34,6 +34,31 @@ struct Places {
     of: Vec<usize>,
 }
 
+impl Places {
+    /// Takes out links on which nothing is any more: after a failover, or when all slots of a master have been moved.
+    fn drop_unused(&mut self) -> Vec<Arc<Link>> {
+        let (mut kept, mut gone, mut new_place) = (Vec::new(), Vec::new(), Vec::new());
+        for (place, link) in std::mem::take(&mut self.links).into_iter().enumerate() {
+            new_place.push(kept.len());
+            if self.of.contains(&place) { kept.push(link) } else { gone.push(link) }
+        }
+        for place in &mut self.of {
+            *place = new_place.get(*place).copied().unwrap_or_default();
+        }
+        self.links = kept;
+        gone
+    }
+}
+
+/// What a look at the cluster has changed.
+#[derive(Default)]
+pub(crate) struct Change {
+    pub(crate) made: Vec<Arc<Link>>,
+    /// Links on which no partition is any more: nobody calls them, so nobody would hear them either.
+    pub(crate) gone: Vec<Arc<Link>>,
+    pub(crate) moved: Vec<u32>,
+}
+
 /// Makes clients with the configured user, password and certificates.
 struct Clients {
     username: Option<String>,
@@ -153,6 +178,12 @@ impl Map {
         places.links.get(place).cloned()
     }
 
+    /// Whether any partition is on it.
+    pub(crate) fn is_used(&self, link: &Arc<Link>) -> bool {
+        let places = self.places.read().unwrap_or_else(PoisonError::into_inner);
+        places.of.iter().any(|place| places.links.get(*place).is_some_and(|there| Arc::ptr_eq(there, link)))
+    }
+
     /// The partitions of a link, in rising order.
     pub(crate) fn partitions_of(&self, link: &Arc<Link>) -> Vec<u32> {
         let places = self.places();
@@ -163,14 +194,14 @@ impl Map {
             .collect()
     }
 
-    /// Asks the cluster where its slots are. Answers links that are new, and partitions that moved.
+    /// Asks the cluster where its slots are.
     ///
     /// # Errors
     /// When none of its servers answers.
     ///
     /// # Cancel safety
     /// Safe: nothing changes before the end.
-    pub(crate) async fn refresh(&self) -> Result<(Vec<Arc<Link>>, Vec<u32>), RedisError> {
+    pub(crate) async fn refresh(&self) -> Result<Change, RedisError> {
         let slots = self.ask_for_slots().await?;
         let mut places = self.places();
         let by_name: HashMap<_, _> =
@@ -197,8 +228,9 @@ impl Map {
                 moved.push(u32::try_from(partition).unwrap_or_default());
             }
         }
+        let gone = places.drop_unused();
         *self.places.write().unwrap_or_else(PoisonError::into_inner) = places;
-        Ok((made, moved))
+        Ok(Change { made, gone, moved })
     }
 
     async fn ask_for_slots(&self) -> Result<Vec<(u16, u16, String)>, RedisError> {
@@ -328,6 +360,28 @@ mod tests {
         assert_eq!(map.partitions_of(&links[0]), [0, 3, 6]);
         assert_eq!(map.partitions_of(&links[2]), [2, 5]);
         assert_eq!(map.link_of(4).unwrap().name, links[1].name);
+    }
+
+    #[test]
+    fn links_on_which_nothing_is_go() {
+        let config = RedisConfig {
+            urls: vec!["redis://a:1".into(), "redis://b:2".into(), "redis://c:3".into()],
+            topology: Topology::Several,
+            partitions: 4,
+            ..RedisConfig::default()
+        };
+        let mut places = Map::new(&config, Keys::new("moim", 4)).unwrap().places();
+        let names = |links: &[Arc<Link>]| links.iter().map(|link| link.name.to_string()).collect::<Vec<_>>();
+        assert!(places.drop_unused().is_empty());
+        places.of = vec![0, 2, 2, 0];
+        assert_eq!(names(&places.drop_unused()), ["b:2"]);
+        assert_eq!(
+            (names(&places.links), &places.of[..]),
+            (vec!["a:1".into(), "c:3".into()], &[0, 1, 1, 0][..])
+        );
+        places.of = vec![1; 4];
+        assert_eq!(names(&places.drop_unused()), ["a:1"]);
+        assert_eq!((names(&places.links), &places.of[..]), (vec!["c:3".into()], &[0; 4][..]));
     }
 
     #[test]

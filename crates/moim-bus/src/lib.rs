@@ -284,6 +284,9 @@ pub struct Ring {
     pub stored: Seq,
     /// As long as it is the same, nothing at or below `stored` has come to the store that a page read earlier can miss.
     pub version: u64,
+    /// Between these numbers, both among them, messages came when later ones were there already, and they are not in the store
+    /// yet: no `prev` leads to them, so a page across them is not complete. Nothing that is asked for later is without them.
+    pub late: Option<(Seq, Seq)>,
     /// The newest messages, contiguous, oldest first, the last one being the head's.
     pub rows: Vec<Arc<Message>>,
 }
@@ -293,8 +296,9 @@ pub struct Ring {
 pub enum BusHealth {
     /// It does.
     Open,
-    /// It cannot reach its servers for that long, or hears nothing from them: short cuts are ridden out, after ten seconds
-    /// the node is not ready, after thirty its sockets are better off elsewhere.
+    /// It has reached none of its servers for that long, or heard nothing from any: short cuts are ridden out, after ten
+    /// seconds the node is not ready, after thirty its sockets are better off elsewhere. Zero: some of them are away, or not
+    /// ready, which is no better on another node.
     CutOff(Duration),
     /// It must not be used: the servers, or this node's configuration, are not what they must be.
     Unfit(String),

@@ -36,8 +36,6 @@ pub const HELD_MAX: usize = 4096;
 pub const TAIL_MAX: usize = 4096;
 /// How long an empty room stays subscribed: people reload pages.
 const LINGER: Duration = Duration::from_secs(15);
-/// How long after a failed load the next one is tried.
-const LOAD_RETRY: Duration = Duration::from_millis(500);
 
 /// Bounds of a room.
 #[derive(Debug, Clone, Copy)]

@@ -79,14 +79,25 @@ struct Walk {
     /// The head: nothing above it is looked for.
     head: Seq,
     seen: Seen,
+    /// See [`Ring::late`].
+    late: Option<(Seq, Seq)>,
 }
 
 impl Walk {
     fn new(ring: Ring) -> Self {
-        let Ring { head, last, stored, version, rows } = ring;
+        let Ring { head, last, stored, version, late, rows } = ring;
         let before = rows.first().map_or(last, |row| row.prev);
         let floor = floor_of(&rows, before, head.seq);
-        Self { rows, before, floor, complete: true, head: head.seq, seen: Seen { stored, version } }
+        Self { rows, before, floor, complete: true, head: head.seq, seen: Seen { stored, version }, late }
+    }
+
+    /// What came late is in neither of the two places yet: of what was walked only the part above it leads on to the head.
+    fn end_above_late(&mut self) {
+        if let Some((_, high)) = self.late.filter(|(_, high)| *high > self.floor) {
+            self.rows.retain(|row| row.seq > high);
+            self.floor = high;
+            self.complete = false;
+        }
     }
 
     /// Where what is not in `rows` yet ends: everything older is below this.
@@ -168,6 +179,7 @@ impl Pages {
                 break;
             }
         }
+        walk.end_above_late();
         Ok(Loaded { head, rows: walk.rows, floor: walk.floor, complete: walk.complete })
     }
 
@@ -227,13 +239,14 @@ impl Pages {
             }
             Err(error) => return Err(error),
         };
-        let head = ring.head.clone();
+        let (head, late) = (ring.head.clone(), ring.late);
         let walk = Walk::new(ring);
         let (rows, complete) = match wanted {
             PageWanted::Before(before) => self.page_before(room, walk, before, limit).await,
             PageWanted::After(after) => self.page_after(room, walk, after, limit).await,
         };
-        Ok(Page { head: Some(head), rows, complete })
+        let lacks = late.is_some_and(|late| is_across(&rows, wanted, limit, late));
+        Ok(Page { head: Some(head), rows, complete: complete && !lacks })
     }
 
     async fn page_before(
@@ -336,6 +349,21 @@ impl Pages {
 /// Nothing stands between the number and the first row.
 fn begins_after(rows: &[Arc<Message>], after: Seq, stored: Seq) -> bool {
     rows.first().is_some_and(|row| row.prev.map_or(row.seq <= stored, |prev| prev <= after))
+}
+
+/// Whether a page covers any number of a range: it reaches from its bound to its last row, or as far as there is anything.
+fn is_across(rows: &[Arc<Message>], wanted: PageWanted, limit: usize, (low, high): (Seq, Seq)) -> bool {
+    let is_full = rows.len() >= limit;
+    match wanted {
+        PageWanted::Before(before) => {
+            let first = rows.first().filter(|_| is_full).map_or(Seq::ZERO, |row| row.seq);
+            first <= high && before.is_none_or(|before| low < before)
+        }
+        PageWanted::After(after) => {
+            let last = rows.last().filter(|_| is_full).map(|row| row.seq);
+            after < high && last.is_none_or(|last| low <= last)
+        }
+    }
 }
 
 /// As many as were asked for, or all there are.

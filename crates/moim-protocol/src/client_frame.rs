@@ -1,4 +1,4 @@
-//! What clients send: parsing, with the contract's defaults for what is missing.
+//! What clients send: parsing, with the contract's defaults for what is missing, and writing, for clients of our own.
 //! Not here: whether it is allowed in a profile or a state (`moim-core`).
 
 use std::{borrow::Cow, sync::Arc};
@@ -72,21 +72,37 @@ pub enum ClientFrame {
     Unknown,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Raw<'a> {
     #[serde(borrow, rename = "type")]
     kind: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     room: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     content: Option<Arc<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     client_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     ack: Option<AckLevel>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     is_typing: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     username: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     since: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     epoch: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     before: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<u64>,
+}
+
+impl BadFrame {
+    pub(crate) fn new(why: &impl ToString) -> Self {
+        Self(why.to_string())
+    }
 }
 
 impl ClientFrame {
@@ -111,6 +127,26 @@ impl ClientFrame {
             _ => Self::Unknown,
         })
     }
+
+    /// Writes it, without what is not said.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        let kind = |name: &'static str| Raw { kind: Some(Cow::Borrowed(name)), ..Raw::default() };
+        let raw = match self.clone() {
+            Self::Message { room, content, client_id, ack } => {
+                Raw { room, content: Some(content), client_id, ack, ..kind("message") }
+            }
+            Self::Typing { room, is_typing } => Raw { room, is_typing: Some(is_typing), ..kind("typing") },
+            Self::Join { room, username, since, epoch } => {
+                Raw { room, username, since, epoch, ..kind("join") }
+            }
+            Self::Leave { room } => Raw { room, ..kind("leave") },
+            Self::History { room, before, limit } => Raw { room, before, limit, ..kind("history") },
+            Self::Ping => kind("ping"),
+            Self::Unknown => kind("unknown"),
+        };
+        serde_json::to_string(&raw).expect("texts and numbers are always JSON")
+    }
 }
 
 #[cfg(test)]
@@ -129,6 +165,28 @@ mod tests {
         assert_eq!(parse(r#" {"type":null,"content":null,"surprise":[1]}"#), Ok(empty));
         assert_eq!(parse(r#"{"type":"typing"}"#), Ok(ClientFrame::Typing { room: None, is_typing: false }));
         assert_eq!(parse(r#"{"type":"dance"}"#), Ok(ClientFrame::Unknown));
+    }
+
+    #[test]
+    fn what_is_written_is_read_as_the_same() {
+        let (room, epoch) = (Some("방".to_owned()), Some("5f3a".to_owned()));
+        let frames = [
+            ClientFrame::Message {
+                room: None,
+                content: "안녕\n\u{1b}".into(),
+                client_id: Some("c1".into()),
+                ack: Some(AckLevel::Stored),
+            },
+            ClientFrame::Typing { room: room.clone(), is_typing: true },
+            ClientFrame::Join { room: room.clone(), username: Some("민수".into()), since: Some(41), epoch },
+            ClientFrame::Leave { room: room.clone() },
+            ClientFrame::History { room, before: Some(22), limit: Some(50) },
+            ClientFrame::Ping,
+        ];
+        for frame in frames {
+            assert_eq!(parse(&frame.encode()).as_ref(), Ok(&frame), "{}", frame.encode());
+        }
+        assert_eq!(ClientFrame::Ping.encode(), r#"{"type":"ping"}"#);
     }
 
     #[test]

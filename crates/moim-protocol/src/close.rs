@@ -12,13 +12,15 @@ pub struct CloseRow {
     pub text: &'static str,
     /// The value of metric labels.
     pub label: &'static str,
+    /// When it happens, for the documentation.
+    pub meaning: &'static str,
 }
 
 macro_rules! close_reasons {
-    ($($(#[$doc:meta])* $name:ident => $code:literal, $reconnect:literal, $text:literal, $label:literal;)*) => {
+    ($(#[doc = $meaning:literal] $name:ident => $code:literal, $reconnect:literal, $text:literal, $label:literal;)*) => {
         /// Why the server closed a connection.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum CloseReason { $($(#[$doc])* $name,)* }
+        pub enum CloseReason { $(#[doc = $meaning] $name,)* }
 
         impl CloseReason {
             /// All of them, in the table's order.
@@ -28,7 +30,9 @@ macro_rules! close_reasons {
             #[must_use]
             pub fn row(self) -> &'static CloseRow {
                 match self {
-                    $(Self::$name => &CloseRow { code: $code, reconnect: $reconnect, text: $text, label: $label },)*
+                    $(Self::$name => &CloseRow {
+                        code: $code, reconnect: $reconnect, text: $text, label: $label, meaning: $meaning,
+                    },)*
                 }
             }
         }

@@ -36,6 +36,19 @@ pub fn query_pairs(query: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, s
     form_urlencoded::parse(query.as_bytes())
 }
 
+/// Path and query by which a client of the v1 profile enters a room. Names may hold any character.
+#[must_use]
+pub fn chat_path(room: &str, username: &str, cursor: Option<&Cursor>) -> String {
+    let segment = percent_encoding::utf8_percent_encode(room, percent_encoding::NON_ALPHANUMERIC);
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.append_pair("username", username);
+    if let Some(Cursor { seq, epoch }) = cursor {
+        query.append_pair("since", &seq.to_string());
+        query.extend_pairs(epoch.iter().map(|epoch| ("epoch", epoch.as_str())));
+    }
+    format!("/chat/{segment}?{}", query.finish())
+}
+
 /// One percent-encoded path segment as text.
 ///
 /// # Errors
@@ -116,5 +129,19 @@ mod tests {
         assert_eq!(decode_segment("%EC%9D%BC%EB%B0%98").unwrap(), "일반");
         assert_eq!(decode_segment("%ff"), Err(ErrorCode::RoomInvalid));
         assert_eq!(decode_segment("a+b").unwrap(), "a+b");
+    }
+
+    #[test]
+    fn a_path_that_is_made_is_read_as_the_same() {
+        for name in ["general", "모임/방?#%", "..", "a b+c&d=e"] {
+            let cursor = Cursor { seq: Seq(41), epoch: Some(Epoch::trusted("5f&3a")) };
+            let made = chat_path(name, name, Some(&cursor));
+            let (path, query) = made.split_once('?').unwrap();
+            assert_eq!(decode_segment(path.strip_prefix("/chat/").unwrap()).as_deref(), Ok(name));
+            assert!(!path["/chat/".len()..].contains(['/', '.']), "{path}");
+            let read = JoinQuery::parse(query).unwrap();
+            assert_eq!((read.username.as_str(), read.cursor), (name, Some(cursor)));
+        }
+        assert_eq!(chat_path("general", "Mina", None), "/chat/general?username=Mina");
     }
 }

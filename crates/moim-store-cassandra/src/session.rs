@@ -55,7 +55,7 @@ pub(crate) async fn connect(config: &CassandraConfig) -> Result<Session, String>
     let profile = ExecutionProfile::builder()
         .consistency(Consistency::LocalQuorum)
         .request_timeout(Some(config.write_timeout()))
-        .load_balancing_policy(balancing(config))
+        .load_balancing_policy(balancing(&config.datacenter))
         .build();
     let mut builder = SessionBuilder::new()
         .known_nodes(&config.contact_points)
@@ -114,8 +114,8 @@ async fn statements(
     config: &CassandraConfig,
     session: &Session,
 ) -> Result<(Statements, ExecutionProfileHandle), String> {
-    datacenter(config, session)?;
-    let writes = session.get_default_execution_profile_handle().clone();
+    let datacenter = datacenter(config, session)?;
+    let writes = pinned(session.get_default_execution_profile_handle(), &datacenter);
     let reads = reads(config, &writes);
     let ready = async |cql: &str, profile: &ExecutionProfileHandle| {
         let cql = schema::in_keyspace(cql, &config.keyspace);
@@ -140,6 +140,12 @@ async fn statements(
     Ok((statements, writes))
 }
 
+/// From now on in that data centre, whatever others the cluster gets: where the settings name none, a second one would have a
+/// part of the writes, with a quorum of its own, and a page would miss them and call itself complete.
+fn pinned(profile: &ExecutionProfileHandle, datacenter: &str) -> ExecutionProfileHandle {
+    profile.pointee_to_builder().load_balancing_policy(balancing(datacenter)).build().into_handle()
+}
+
 fn reads(config: &CassandraConfig, writes: &ExecutionProfileHandle) -> ExecutionProfileHandle {
     let mut profile = writes.pointee_to_builder().request_timeout(Some(config.read_timeout()));
     if config.speculative_after_millis > 0 {
@@ -152,13 +158,14 @@ fn reads(config: &CassandraConfig, writes: &ExecutionProfileHandle) -> Execution
     profile.build().into_handle()
 }
 
-/// To the replicas of the row first, and never to another data centre: its LOCAL_QUORUM would not be ours.
-fn balancing(config: &CassandraConfig) -> Arc<dyn LoadBalancingPolicy> {
+/// To the replicas of the row first, and never to another data centre: its LOCAL_QUORUM would not be ours. Without a name only to
+/// find out where that is.
+fn balancing(datacenter: &str) -> Arc<dyn LoadBalancingPolicy> {
     let policy = DefaultPolicy::builder().token_aware(true).permit_dc_failover(false);
-    if config.datacenter.is_empty() {
+    if datacenter.is_empty() {
         policy.build()
     } else {
-        policy.prefer_datacenter(config.datacenter.clone()).build()
+        policy.prefer_datacenter(datacenter.to_owned()).build()
     }
 }
 
@@ -176,5 +183,18 @@ mod tests {
         let other = choose_datacenter("jeju", &known(&["seoul"])).unwrap_err();
         assert!(other.contains("is \"jeju\", but the cluster has \"seoul\""), "{other}");
         assert!(choose_datacenter("", &known(&[])).is_err());
+    }
+
+    #[test]
+    fn the_data_centre_that_was_found_is_the_only_one_asked_from_then_on() {
+        let config = CassandraConfig::default();
+        assert!(config.datacenter.is_empty());
+        let found = ExecutionProfile::builder().load_balancing_policy(balancing(&config.datacenter));
+        let writes = pinned(&found.build().into_handle(), "seoul");
+        for profile in [writes.to_profile(), reads(&config, &writes).to_profile()] {
+            let policy = format!("{:?}", profile.get_load_balancing_policy());
+            assert!(policy.contains("Datacenter(\"seoul\")"), "{policy}");
+            assert!(policy.contains("permit_dc_failover: false"), "{policy}");
+        }
     }
 }

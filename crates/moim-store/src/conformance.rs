@@ -46,6 +46,7 @@ macro_rules! store_suite {
             pages_are_bounded_in_bytes
             a_room_never_stored_is_empty
             late_rows_take_their_place
+            a_room_that_started_by_the_clock_twice_is_whole
             many_at_once_are_all_kept
             closed_takes_nothing_more
         }
@@ -324,6 +325,29 @@ pub async fn a_room_never_stored_is_empty(store: &Arc<dyn MessageStore>) {
     for range in [PageRange::Newest, PageRange::Before(Seq(9)), PageRange::After(Seq(0))] {
         assert_eq!(page(store, &room, range, 100).await, []);
     }
+}
+
+/// A bus that could not ask the store starts a room by its clock: a quarter of an hour apart there is nothing but the epoch
+/// to say that the millions of numbers between were never used.
+pub async fn a_room_that_started_by_the_clock_twice_is_whole(store: &Arc<dyn MessageStore>) {
+    let room = room("clock");
+    let starts = [1_700_000_000_000_u64 << 10, 1_700_000_900_000 << 10];
+    let started = |start: u64| {
+        (1..=3).map(move |nth| {
+            let epoch = Epoch::trusted(format!("8f2c5c5c1ff5415c.{start}"));
+            let prev = (nth > 1).then(|| Seq(start + nth - 1));
+            (start + nth, epoch, prev)
+        })
+    };
+    let all: Vec<_> = starts
+        .into_iter()
+        .flat_map(started)
+        .map(|(seq, epoch, prev)| Arc::new(Message { epoch, prev, ..Message::clone(&row(&room, seq)) }))
+        .collect();
+    keep(store, all.clone()).await;
+    assert_eq!(page(store, &room, PageRange::Newest, 100).await, all);
+    assert_eq!(page(store, &room, PageRange::Before(all[4].seq), 3).await, all[1..4]);
+    assert_eq!(page(store, &room, PageRange::After(all[1].seq), 3).await, all[2..5]);
 }
 
 /// A replay may bring an older row after a newer one; it takes its place by its number.

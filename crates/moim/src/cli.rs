@@ -1,180 +1,182 @@
-//! The command line: commands, flags, and the pages of `--help`.
-//! Not here: what a setting means (`config`), what a command does (`main`, `health`, `wiring`).
+//! The command line: commands, flags, what they come to.
+//! Not here: the words of `--help` (`english`, `korean`), what a setting means (`config`), what a command does (`main`).
 
-use std::{env, path::PathBuf};
+mod english;
+mod fault;
+mod korean;
+mod texts;
 
-use clap::{Args, Parser, Subcommand};
+use std::{env, ffi::OsString, path::PathBuf};
+
+use clap::{ArgAction, Args, Command as Clap, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use moim_protocol::Language;
 
 use crate::config::{Flag, Sources};
 
-const ABOUT: &str = "A chat server: rooms over WebSocket and HTTP, a page to talk on, nothing said is lost";
-
-const LONG_ABOUT: &str = "\
-moim is a chat server in one program. Without arguments it serves a page, WebSockets and an HTTP \
-interface at http://127.0.0.1:8765/, keeps every message in the folder moim-data, and lets anyone on this \
-machine chat. A room is made by entering it.";
-
-const AFTER_HELP: &str = "\
-Examples:
-  moim                           chat on this machine; the page is http://127.0.0.1:8765/
-  moim --listen 127.0.0.1:9000   the same on another port
-  moim config > moim.toml        a file of every setting, to edit
-  moim --config moim.toml        with that file
-
-Settings:
-  A setting is a key in a section, like limits.connections_max. The file sets it, the environment
-  (MOIM__LIMITS__CONNECTIONS_MAX=20000) wins over the file, a flag over both.
-
-  Other machines may connect once you say where and who:
-    MOIM__AUTH__MODE=anonymous moim --listen 0.0.0.0:8765
-
-Exit status:
-  0  done, or stopped on request       2   the command line was not understood
-  1  it could not start, or failed     78  the configuration has faults; all of them are told
-
-Next: `moim config` shows every setting with its meaning, `moim help serve` tells how it stops.";
-
-const SERVE_HELP: &str = "\
-Serves until it is told to stop. The addresses, the store and what to try first are told on stdout when it \
-listens, the log goes to stderr.
-
-SIGTERM or Ctrl-C stops it cleanly: it turns unready, tells clients when to come back, closes connections \
-bit by bit, stores what was sent, and exits with 0. The section [drain] sets the pace. kill -9 loses nothing \
-that was acknowledged either; clients reconnect and resume.";
-
-const SERVE_EXAMPLES: &str = "\
-Examples:
-  moim serve
-  moim serve --listen 127.0.0.1:9000 --ops-listen 127.0.0.1:9001 --data /var/lib/moim
-  MOIM__STORE__KIND=memory moim serve       nothing is kept on disk
-
-Next: open the page in two windows; `moim healthcheck` asks whether it is ready.";
-
-const CHECK_HELP: &str = "\
-Reads the file, the environment and the flags as `serve` would, and tells every fault at once, each on a line: \
-where it stands, what is wrong, what to write. Nothing is started, no address is opened. Exits with 0 or 78.";
-
-const CHECK_EXAMPLES: &str = "\
-Examples:
-  moim check-config --config moim.toml
-  MOIM__LIMITS__CONNECTIONS_MAX=many moim check-config
-
-Next: `moim config` shows what the settings come to.";
-
-const CONFIG_HELP: &str = "\
-Prints the configuration that `serve` would run with, as TOML: every key with its meaning, its value, and who \
-set it if it is not the default. Secrets are hidden. The output can be edited and used as a file.
-
-A setting is written in one of three ways, and later wins:
-  in the file          [limits]
-                       connections_max = 20000
-  in the environment   MOIM__LIMITS__CONNECTIONS_MAX=20000   (lists: commas between; empty: not set)
-  as a flag            --listen, --ops-listen, --data, --log-format";
-
-const CONFIG_EXAMPLES: &str = "\
-Examples:
-  moim config > moim.toml
-  moim config --config moim.toml | grep '# from'
-
-Next: `moim check-config` tries a file without starting anything.";
-
-const WRITER_HELP: &str = "\
-Brings messages from Redis into the store and serves nobody: for clusters that keep this work off the nodes people \
-are connected to (writer.enabled = false there). It needs bus.kind = \"redis\". Only the operators' listener is \
-opened: /metrics, /livez, /readyz.
-
-Several may run, on their own or beside `moim serve`: they share the work, and when one is gone the others have its \
-part within seconds. SIGTERM or Ctrl-C stops it after what it has taken is stored.";
-
-const WRITER_EXAMPLES: &str = "\
-Examples:
-  moim writer --config moim.toml
-  MOIM__WRITER__ENABLED=false moim serve --config moim.toml     serves, and leaves storing to the writers
-
-Next: moim_dead_letters_total and moim_writer_write_duration_seconds in /metrics tell how it goes.";
-
-const MIGRATE_HELP: &str = "\
-Makes what is missing of the keyspace and tables of store.kind = \"cassandra\", tells what it made, and ends. It only \
-adds, so it may run at any time and again, also while moim runs. Run it once before the first start and before each \
-new version; no other command changes tables.";
-
-const MIGRATE_EXAMPLES: &str = "\
-Examples:
-  moim migrate --config moim.toml
-  MOIM__BUS__KIND=redis MOIM__STORE__KIND=cassandra MOIM__CASSANDRA__CONTACT_POINTS=10.0.0.1:9042 moim migrate
-
-Next: `moim serve` with the same configuration.";
-
-const HEALTH_HELP: &str = "\
-Asks the moim that runs with this configuration, at listen.ops, whether it is ready for people (/readyz). Says so \
-in a sentence and exits with 0 (yes) or 1 (no, or no answer within 2 seconds). For container health checks: it \
-needs no shell and no curl.";
-
-const HEALTH_EXAMPLES: &str = "\
-Examples:
-  moim healthcheck                            is it ready for people?
-  moim healthcheck --live                     is it alive, though perhaps draining?
-  HEALTHCHECK CMD [\"moim\", \"healthcheck\"]     in a Dockerfile
-
-Next: the same address serves /metrics for Prometheus.";
-
 /// The whole command line.
 #[derive(Debug, Parser)]
-#[command(name = "moim", version, about = ABOUT, long_about = LONG_ABOUT, after_long_help = AFTER_HELP)]
-#[command(after_help = "`moim --help` has examples, the settings and the exit status.", max_term_width = 110)]
+#[command(
+    name = "moim",
+    version,
+    max_term_width = 110,
+    disable_help_flag = true,
+    disable_version_flag = true
+)]
 pub(crate) struct Cli {
     /// What to do; `serve` if not said.
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
+    // Here and not clap's own, so that they stand before the settings and speak both languages.
+    #[arg(short, long, global = true, action = ArgAction::Help)]
+    help: Option<bool>,
+    #[arg(short = 'V', long, action = ArgAction::Version)]
+    version: Option<bool>,
     /// Settings, on any command.
     #[command(flatten)]
     pub(crate) settings: Settings,
 }
 
-/// What to do.
-#[derive(Debug, Clone, Copy, Subcommand)]
+/// What to do. The pages of help are in `english` and `korean`, by the command's name.
+#[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Command {
-    /// Serve chat; this is what `moim` alone does
-    #[command(long_about = SERVE_HELP, after_long_help = SERVE_EXAMPLES)]
+    /// What `moim` alone does.
     Serve,
-    /// Only bring messages from Redis into the store
-    #[command(long_about = WRITER_HELP, after_long_help = WRITER_EXAMPLES)]
+    /// A room in a terminal.
+    Chat(Chat),
+    /// Only drains logs.
     Writer,
-    /// Make the tables in Cassandra
-    #[command(long_about = MIGRATE_HELP, after_long_help = MIGRATE_EXAMPLES)]
+    /// Tables in Cassandra.
     Migrate,
-    /// Tell every fault of the configuration, and start nothing
-    #[command(long_about = CHECK_HELP, after_long_help = CHECK_EXAMPLES)]
+    /// Faults of the configuration.
     CheckConfig,
-    /// Print the configuration that would be used, and where it comes from
-    #[command(long_about = CONFIG_HELP, after_long_help = CONFIG_EXAMPLES)]
+    /// The configuration in force.
     Config,
-    /// Ask a running moim whether it is ready
-    #[command(long_about = HEALTH_HELP, after_long_help = HEALTH_EXAMPLES)]
+    /// A question to a running moim.
     Healthcheck {
-        /// Ask whether it is alive (/livez), not whether it is ready
         #[arg(long)]
         live: bool,
     },
+    /// A script for a shell.
+    Completions {
+        #[arg(value_parser = shell, hide_possible_values = true)]
+        shell: Shell,
+    },
+    /// A manual page.
+    Man {
+        #[arg(value_name = "COMMAND")]
+        of: Option<String>,
+    },
+    /// A page of the documentation.
+    Reference {
+        #[arg(value_enum, hide_possible_values = true)]
+        page: Reference,
+    },
+}
+
+/// Pages that are made from the code's own tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Reference {
+    /// Frames, error codes, close codes.
+    Protocol,
+    /// Every key.
+    Configuration,
+}
+
+/// What `moim chat` is told.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Chat {
+    #[arg(default_value = "general", hide_default_value = true)]
+    pub(crate) room: String,
+    #[arg(long)]
+    url: Option<String>,
+    #[arg(long)]
+    name: Option<String>,
+    #[arg(long)]
+    pub(crate) tail: bool,
+    #[arg(
+        long, value_name = "N", default_value_t = 20, hide_default_value = true,
+        value_parser = clap::value_parser!(u8).range(0..=100)
+    )]
+    pub(crate) history: u8,
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[arg(long, value_name = "LEVEL", value_enum, hide_possible_values = true)]
+    pub(crate) ack: Option<Ack>,
+    #[arg(
+        long, value_name = "SECONDS", default_value_t = 30, hide_default_value = true,
+        value_parser = clap::value_parser!(u64).range(1..=86_400)
+    )]
+    pub(crate) timeout: u64,
+}
+
+/// The durability to wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Ack {
+    /// In the log.
+    Wal,
+    /// In the store.
+    Stored,
+}
+
+impl Chat {
+    /// Where the server is, if somebody said so.
+    pub(crate) fn url(&self) -> Option<String> {
+        self.url.clone().or_else(|| variable("MOIM_URL"))
+    }
+
+    /// Under what name. Without any the server has one.
+    pub(crate) fn name(&self) -> String {
+        let login = || variable("USER").or_else(|| variable("LOGNAME"));
+        self.name.clone().or_else(|| variable("MOIM_NAME")).or_else(login).unwrap_or_default()
+    }
+}
+
+fn variable(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// The shells that are tested; clap knows more.
+fn shell(name: &str) -> Result<Shell, String> {
+    match name {
+        "bash" => Ok(Shell::Bash),
+        "zsh" => Ok(Shell::Zsh),
+        "fish" => Ok(Shell::Fish),
+        _ => Err("it must be bash, zsh or fish".into()),
+    }
+}
+
+impl Cli {
+    /// Reads the command line; asked for help, or told what it does not understand, it prints that and ends the process.
+    pub(crate) fn read(language: Language) -> Self {
+        Self::read_from(env::args_os(), language).unwrap_or_else(|error| fault::exit(&error, language))
+    }
+
+    fn read_from(
+        words: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+        language: Language,
+    ) -> Result<Self, clap::Error> {
+        let matches = command(language).try_get_matches_from(words)?;
+        Self::from_arg_matches(&matches)
+    }
+}
+
+/// The command line with its words in that language.
+pub(crate) fn command(language: Language) -> Clap {
+    texts::of(language).apply(Cli::command())
 }
 
 /// Flags that every command takes.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Settings")]
 pub(crate) struct Settings {
-    /// Read settings from this TOML file [env: MOIM_CONFIG]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Where people connect [key: listen.public] [default: 127.0.0.1:8765]
     #[arg(long, global = true, value_name = "ADDR")]
     listen: Option<String>,
-    /// Where operators look [key: listen.ops] [default: 127.0.0.1:9765]
     #[arg(long, global = true, value_name = "ADDR")]
     ops_listen: Option<String>,
-    /// Folder of the messages [key: embedded.path] [default: moim-data]
     #[arg(long, global = true, value_name = "DIR")]
     data: Option<String>,
-    /// Log as text or json [key: log.format] [default: text]
     #[arg(long, global = true, value_name = "FORMAT")]
     log_format: Option<String>,
 }
@@ -209,23 +211,46 @@ impl Settings {
 
 #[cfg(test)]
 mod tests {
-    use clap::{CommandFactory, Parser};
+    use clap::CommandFactory;
+    use moim_protocol::Language;
 
-    use super::{Cli, Command};
+    use super::{Cli, Command, command};
+
+    fn read<const N: usize>(line: [&str; N]) -> Cli {
+        Cli::read_from(line, Language::Korean).unwrap()
+    }
 
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+        for language in [Language::Korean, Language::English] {
+            command(language).debug_assert();
+        }
+    }
+
+    #[test]
+    fn chat_knows_its_bounds() {
+        let Some(Command::Chat(chat)) = read(["moim", "chat", "모임", "--history", "0"]).command else {
+            panic!()
+        };
+        assert_eq!((chat.room.as_str(), chat.history, chat.timeout), ("모임", 0, 30));
+        for line in [
+            ["moim", "chat", "--history=101"],
+            ["moim", "chat", "--ack=soon"],
+            ["moim", "completions", "csh"],
+        ] {
+            assert!(Cli::read_from(line, Language::English).is_err(), "{line:?}");
+        }
     }
 
     #[test]
     fn settings_stand_before_or_after_the_command() {
         for line in [["moim", "--listen", "a:1", "serve"], ["moim", "serve", "--listen", "a:1"]] {
-            let cli = Cli::parse_from(line);
+            let cli = read(line);
             assert!(matches!(cli.command, Some(Command::Serve)));
             assert_eq!(cli.settings.listen.as_deref(), Some("a:1"));
         }
-        assert!(Cli::parse_from(["moim", "--data", "d"]).command.is_none());
+        assert!(read(["moim", "--data", "d"]).command.is_none());
     }
 
     #[test]
@@ -241,7 +266,7 @@ mod tests {
             "--log-format",
             "json",
         ];
-        let sources = Cli::parse_from(line).settings.over_environment();
+        let sources = read(line).settings.over_environment();
         let loaded =
             crate::config::load(&crate::config::Sources { flags: sources.flags, ..Default::default() })
                 .unwrap();

@@ -7,6 +7,7 @@ mod fault;
 mod file;
 mod layer;
 mod nearest;
+mod reference;
 mod render;
 mod sections;
 mod value;
@@ -24,6 +25,7 @@ use self::{fault::Fault, layer::Layer, value::Written};
 
 pub(crate) use self::{
     fault::Faults,
+    reference::markdown,
     render::render,
     sections::{
         AckConfig, AckSetting, BusConfig, BusKind, LogConfig, LogFormat, MemoryConfig, NodeConfig,

@@ -7,6 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use moim_protocol::Language;
+
 use crate::reach;
 
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -14,24 +16,48 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 const ANSWER_BYTES_MAX: u64 = 4096;
 
 /// Asks whether the node is ready, or only whether it is alive. `Ok` is yes; both carry the sentence to print.
-pub(crate) fn ask(ops: SocketAddr, live: bool) -> Result<String, String> {
-    let (path, state) = if live { ("/livez", "alive") } else { ("/readyz", "ready") };
+pub(crate) fn ask(ops: SocketAddr, live: bool, language: Language) -> Result<String, String> {
     let address = reach::from_this_machine(ops);
-    let (status, words) = get(address, path).map_err(|error| match error.kind() {
-        io::ErrorKind::ConnectionRefused => {
+    let path = if live { "/livez" } else { "/readyz" };
+    let (status, words) = get(address, path).map_err(|error| no_answer(language, &error, (address, path)))?;
+    let state = match (language, live) {
+        (Language::English, true) => "alive",
+        (Language::English, false) => "ready",
+        (Language::Korean, true) => "살아 있",
+        (Language::Korean, false) => "준비되어 있",
+    };
+    let words = if words.is_empty() { String::new() } else { format!(", {words}") };
+    match (language, status.as_str()) {
+        (Language::English, "200") => Ok(format!("moim at {address} is {state}")),
+        (Language::Korean, "200") => Ok(format!("{address}의 moim은 {state}습니다")),
+        (Language::English, _) => {
+            Err(format!("moim at {address} is not {state}: it answered {status}{words}"))
+        }
+        (Language::Korean, _) => Err(format!("{address}의 moim은 {state}지 않습니다: 답은 {status}{words}")),
+    }
+}
+
+fn no_answer(language: Language, error: &io::Error, (address, path): (SocketAddr, &str)) -> String {
+    let seconds = TIMEOUT.as_secs();
+    match (language, error.kind()) {
+        (Language::English, io::ErrorKind::ConnectionRefused) => {
             format!(
                 "nothing listens at {address} (listen.ops): moim does not run, or with another configuration"
             )
         }
-        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
-            format!("no answer from http://{address}{path} within {} seconds", TIMEOUT.as_secs())
+        (Language::Korean, io::ErrorKind::ConnectionRefused) => {
+            format!(
+                "{address}(listen.ops)에서 듣고 있는 것이 없습니다. moim이 꺼져 있거나, 다른 설정으로 실행 중입니다"
+            )
         }
-        _ => format!("no answer from http://{address}{path}: {error}"),
-    })?;
-    match status.as_str() {
-        "200" => Ok(format!("moim at {address} is {state}")),
-        _ if words.is_empty() => Err(format!("moim at {address} is not {state}: it answered {status}")),
-        _ => Err(format!("moim at {address} is not {state}: it answered {status}, {words}")),
+        (Language::English, io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock) => {
+            format!("no answer from http://{address}{path} within {seconds} seconds")
+        }
+        (Language::Korean, io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock) => {
+            format!("http://{address}{path}에서 {seconds}초 안에 답이 없습니다")
+        }
+        (Language::English, _) => format!("no answer from http://{address}{path}: {error}"),
+        (Language::Korean, _) => format!("http://{address}{path}에서 답이 없습니다: {error}"),
     }
 }
 
@@ -72,7 +98,11 @@ mod tests {
         thread,
     };
 
-    use super::ask;
+    use super::Language;
+
+    fn ask(ops: SocketAddr, live: bool) -> Result<String, String> {
+        super::ask(ops, live, Language::English)
+    }
 
     // Answers one connection, then closes it; gives the request back.
     fn server(answer: &'static str) -> (SocketAddr, thread::JoinHandle<String>) {
@@ -128,5 +158,14 @@ mod tests {
                 .unwrap_err()
                 .starts_with(&format!("nothing listens at {address} (listen.ops)"))
         );
+    }
+
+    #[test]
+    fn korean_says_the_same() {
+        let ask = |answer: &'static str, live| super::ask(server(answer).0, live, Language::Korean);
+        assert!(ask("HTTP/1.1 200 OK\r\n\r\n", true).unwrap().ends_with("의 moim은 살아 있습니다"));
+        let told =
+            ask("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 8\r\n\r\ndraining", false).unwrap_err();
+        assert!(told.ends_with("의 moim은 준비되어 있지 않습니다: 답은 503, draining"), "{told}");
     }
 }

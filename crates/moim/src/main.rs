@@ -2,19 +2,23 @@
 //! Not here: what a running node is made of (`wiring`), the words of `--help` (`cli`).
 
 mod banner;
+mod chat;
 mod cli;
 mod config;
 mod health;
+mod language;
 mod reach;
+mod reference;
 mod start_error;
 mod wiring;
+mod words;
 
 use std::{
     io::{self, Write},
     process::ExitCode,
 };
 
-use clap::Parser;
+use moim_protocol::Language;
 
 use crate::{
     cli::{Cli, Command},
@@ -23,45 +27,73 @@ use crate::{
 };
 
 const FAILED: u8 = 1;
+const NOT_UNDERSTOOD: u8 = 2;
 // EX_CONFIG of sysexits.h, which service managers can be told not to restart on.
 const FAULTY_CONFIG: u8 = 78;
 
 fn main() -> ExitCode {
-    let Cli { command, settings } = Cli::parse();
-    let loaded = config::load(&settings.over_environment());
-    match (command.unwrap_or(Command::Serve), loaded) {
+    let language = language::of_environment();
+    let Cli { command, settings, .. } = Cli::read(language);
+    let command = command.unwrap_or(Command::Serve);
+    // These start nothing and ask no configuration: a fault in it does not keep anybody from them.
+    match &command {
+        Command::Completions { shell } => return say(&reference::completions(*shell, language)),
+        Command::Man { of } => {
+            return match reference::man(of.as_deref(), language) {
+                Ok(page) => say(&page),
+                Err(no) => complain(&no, NOT_UNDERSTOOD),
+            };
+        }
+        Command::Reference { page } => return say(&reference::markdown(*page)),
+        Command::Chat(wanted) if wanted.url().is_some() => return chat::run(wanted, None, language),
+        _ => {}
+    }
+    match (command, config::load(&settings.over_environment())) {
         // A health check knows only yes and no; Docker keeps the other statuses for itself.
-        (Command::Healthcheck { .. }, Err(faults)) => complain(&faults, FAILED),
-        (_, Err(faults)) => complain(&faults, FAULTY_CONFIG),
-        (Command::Serve, Ok(loaded)) => run(loaded.config, wiring::serve),
-        (Command::Writer, Ok(loaded)) if loaded.config.bus.kind != BusKind::Redis => complain(
-            &"`moim writer` is for bus.kind = \"redis\"; with \"in-process\" the node that serves is the only one that can \
-              store what was sent to it. Set MOIM__BUS__KIND=redis or bus.kind in the file, or run `moim serve`",
-            FAULTY_CONFIG,
-        ),
-        (Command::Writer, Ok(loaded)) if loaded.config.store.kind == StoreKind::None => complain(
-            &"`moim writer` has nothing to do with store.kind = \"none\": messages stay in Redis. Set \
-              MOIM__STORE__KIND=cassandra or store.kind in the file, or run only `moim serve`",
-            FAULTY_CONFIG,
-        ),
-        (Command::Writer, Ok(loaded)) => run(loaded.config, wiring::drain),
-        (Command::Migrate, Ok(loaded)) if loaded.config.store.kind != StoreKind::Cassandra => complain(
-            &"`moim migrate` is for store.kind = \"cassandra\"; the other stores make their files themselves. Set \
-              MOIM__STORE__KIND=cassandra or store.kind in the file",
-            FAULTY_CONFIG,
-        ),
-        (Command::Migrate, Ok(loaded)) => run(loaded.config, wiring::migrate),
-        (Command::CheckConfig, Ok(loaded)) => say(&good(&loaded)),
-        (Command::Config, Ok(loaded)) => say(&config::render(&loaded)),
-        (Command::Healthcheck { live }, Ok(loaded)) => match health::ask(loaded.config.listen.ops, live) {
+        (Command::Healthcheck { .. }, Err(faults)) => complain(&faults.in_words(language), FAILED),
+        (_, Err(faults)) => complain(&faults.in_words(language), FAULTY_CONFIG),
+        (Command::Chat(wanted), Ok(loaded)) => {
+            chat::run(&wanted, Some(loaded.config.listen.public), language)
+        }
+        (command, Ok(loaded)) => on_this_machine(command, &loaded, language),
+    }
+}
+
+/// The commands that are about the node of this configuration.
+fn on_this_machine(command: Command, loaded: &Loaded, language: Language) -> ExitCode {
+    let config = || loaded.config.clone();
+    match command {
+        Command::Serve => run(config(), language, wiring::serve),
+        Command::Writer if loaded.config.bus.kind != BusKind::Redis => {
+            complain(&words::writer_alone(language), FAULTY_CONFIG)
+        }
+        Command::Writer if loaded.config.store.kind == StoreKind::None => {
+            complain(&words::writer_without_store(language), FAULTY_CONFIG)
+        }
+        Command::Writer => run(config(), language, wiring::drain),
+        Command::Migrate if loaded.config.store.kind != StoreKind::Cassandra => {
+            complain(&words::migrate_without_cassandra(language), FAULTY_CONFIG)
+        }
+        Command::Migrate => run(config(), language, wiring::migrate),
+        Command::CheckConfig => say(&words::good(language, loaded.origins.len())),
+        Command::Config => say(&config::render(loaded)),
+        Command::Healthcheck { live } => match health::ask(loaded.config.listen.ops, live, language) {
             Ok(yes) => say(&format!("{yes}\n")),
             Err(no) => complain(&no, FAILED),
         },
+        // Done before the configuration was read.
+        Command::Chat(_) | Command::Completions { .. } | Command::Man { .. } | Command::Reference { .. } => {
+            ExitCode::SUCCESS
+        }
     }
 }
 
 /// Does something that runs until it is done or told to stop.
-fn run(config: Config, what: impl AsyncFnOnce(Config) -> Result<(), StartError>) -> ExitCode {
+fn run(
+    config: Config,
+    language: Language,
+    what: impl AsyncFnOnce(Config) -> Result<(), StartError>,
+) -> ExitCode {
     let run = || {
         moim_telemetry::log::init(config.log.format.into(), &config.log.level)?;
         let runtime =
@@ -70,17 +102,7 @@ fn run(config: Config, what: impl AsyncFnOnce(Config) -> Result<(), StartError>)
     };
     match run() {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => complain(&error, FAILED),
-    }
-}
-
-fn good(loaded: &Loaded) -> String {
-    match loaded.origins.len() {
-        0 => "the configuration is good: every setting is at its default\n".into(),
-        1 => "the configuration is good: 1 setting is not at its default, `moim config` shows which\n".into(),
-        n => format!(
-            "the configuration is good: {n} settings are not at their defaults, `moim config` shows which\n"
-        ),
+        Err(error) => complain(&error.tell(language), FAILED),
     }
 }
 

@@ -44,10 +44,11 @@ impl Place {
         {
             command.env_remove(name);
         }
-        for name in ["COLUMNS", "CLICOLOR_FORCE"] {
+        for name in ["COLUMNS", "CLICOLOR_FORCE", "USER", "LOGNAME"] {
             command.env_remove(name);
         }
-        command.args(arguments).envs(variables.iter().copied()).current_dir(self.folder.path());
+        command.env("MOIM_LANG", "en").args(arguments).envs(variables.iter().copied());
+        command.current_dir(self.folder.path());
         command
     }
 }
@@ -73,17 +74,85 @@ fn shown(file: &Path) -> String {
     file.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
+/// In English and in Korean.
+fn golden_in_both(
+    place: &Place,
+    name: &str,
+    (arguments, variables): (&[&str], &[(&str, &str)]),
+    status: i32,
+) {
+    golden(name, &place.moim(arguments, variables), status);
+    let in_korean = [&[("MOIM_LANG", "ko")][..], variables].concat();
+    golden(&format!("{name}_ko"), &place.moim(arguments, &in_korean), status);
+}
+
 #[test]
 fn help_pages() {
     let place = Place::new();
-    golden("help", &place.moim(&["--help"], &[]), 0);
-    golden("help_short", &place.moim(&["-h"], &[]), 0);
-    golden("help_serve", &place.moim(&["serve", "--help"], &[]), 0);
-    golden("help_writer", &place.moim(&["writer", "--help"], &[]), 0);
-    golden("help_migrate", &place.moim(&["migrate", "--help"], &[]), 0);
-    golden("help_check_config", &place.moim(&["help", "check-config"], &[]), 0);
-    golden("help_config", &place.moim(&["config", "--help"], &[]), 0);
-    golden("help_healthcheck", &place.moim(&["healthcheck", "--help"], &[]), 0);
+    let help = |name, arguments: &[&str]| golden_in_both(&place, name, (arguments, &[]), 0);
+    help("help", &["--help"]);
+    help("help_short", &["-h"]);
+    help("help_serve", &["serve", "--help"]);
+    help("help_chat", &["chat", "--help"]);
+    help("help_chat_short", &["chat", "-h"]);
+    help("help_writer", &["writer", "--help"]);
+    help("help_migrate", &["migrate", "--help"]);
+    help("help_check_config", &["help", "check-config"]);
+    help("help_config", &["config", "--help"]);
+    help("help_healthcheck", &["healthcheck", "--help"]);
+    help("help_completions", &["completions", "--help"]);
+    help("help_man", &["man", "--help"]);
+    help("help_reference", &["reference", "--help"]);
+}
+
+#[test]
+fn the_language_is_that_of_the_system() {
+    let place = Place::new();
+    let korean = place.moim(&["--help"], &[("MOIM_LANG", "ko")]).stdout;
+    let of_system = place.moim(
+        &["--help"],
+        &[("MOIM_LANG", ""), ("LC_ALL", ""), ("LC_MESSAGES", ""), ("LANG", "ko_KR.UTF-8")],
+    );
+    assert!(of_system.stdout == korean);
+}
+
+/// A shell's own check of the script is the proof; without the shell, that it speaks of our commands.
+#[test]
+fn completions_for_each_shell() {
+    let place = Place::new();
+    for shell in ["bash", "zsh", "fish"] {
+        let output = place.moim(&["completions", shell], &[]);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let script = String::from_utf8(output.stdout).unwrap();
+        for word in ["healthcheck", "check-config", "history", "writer"] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+        if shell == "bash" {
+            let file = place.folder.path().join("moim.bash");
+            fs::write(&file, &script).unwrap();
+            let ask = format!(
+                "source {}; COMP_WORDS=(moim mig); COMP_CWORD=1; _moim moim mig moim; echo \"${{COMPREPLY[*]}}\"",
+                file.display()
+            );
+            let answer = Command::new("bash").args(["-c", &ask]).output().unwrap();
+            assert_eq!(String::from_utf8_lossy(&answer.stdout).trim(), "migrate", "{answer:?}");
+        }
+    }
+}
+
+#[test]
+fn a_manual_page_for_each_command() {
+    let place = Place::new();
+    for (arguments, title, word) in [
+        (&["man"][..], ".TH moim 1", "moim config > moim.toml"),
+        (&["man", "chat"], ".TH moim-chat 1", "NO_COLOR"),
+        (&["man", "check-config"], ".TH moim-check-config 1", "moim.toml"),
+    ] {
+        let output = place.moim(arguments, &[]);
+        let page = String::from_utf8_lossy(&output.stdout).replace("\\-", "-");
+        assert!(page.contains(title) && page.contains(word), "{page}");
+    }
+    golden_in_both(&place, "man_unknown", (&["man", "sevre"], &[]), 2);
 }
 
 #[test]
@@ -94,8 +163,15 @@ fn version() {
 
 #[test]
 fn an_unknown_command_or_flag() {
-    golden("usage_command", &Place::new().moim(&["serv"], &[]), 2);
-    golden("usage_flag", &Place::new().moim(&["--prot", "80"], &[]), 2);
+    let place = Place::new();
+    let usage = |name, arguments: &[&str]| golden_in_both(&place, name, (arguments, &[]), 2);
+    usage("usage_command", &["serv"]);
+    usage("usage_flag", &["--prot", "80"]);
+    usage("usage_value", &["chat", "--history", "1000"]);
+    usage("usage_value_missing", &["chat", "--name"]);
+    usage("usage_missing", &["completions"]);
+    usage("usage_page", &["reference", "protocl"]);
+    usage("usage_url", &["chat", "--url", "ftp://chat.example.com"]);
 }
 
 #[test]
@@ -115,8 +191,8 @@ fn config_tells_who_set_what() {
 #[test]
 fn check_config_good() {
     let place = Place::with_file("[limits]\nconnections_max = 5\n");
-    golden("check_good", &place.moim(&["check-config", "--config", "moim.toml"], &[]), 0);
-    golden("check_defaults", &place.moim(&["check-config"], &[]), 0);
+    golden_in_both(&place, "check_good", (&["check-config", "--config", "moim.toml"], &[]), 0);
+    golden_in_both(&place, "check_defaults", (&["check-config"], &[]), 0);
     golden("check_good_by_variable", &place.moim(&["check-config"], &[("MOIM_CONFIG", "moim.toml")]), 0);
 }
 
@@ -152,7 +228,7 @@ fn check_config_tells_all_faults_at_once() {
     ];
     let arguments =
         ["check-config", "--config", "moim.toml", "--ops-listen", "localhost:9765", "--log-format", "xml"];
-    golden("check_all_faults", &place.moim(&arguments, &variables), 78);
+    golden_in_both(&place, "check_all_faults", (&arguments, &variables), 78);
 }
 
 /// Each bus has its stores; what cannot work is told before anything starts, with what can.
@@ -194,10 +270,10 @@ fn check_config_tells_what_cannot_be_promised() {
 #[test]
 fn writer_and_migrate_say_what_they_are_for() {
     let place = Place::new();
-    golden("writer_in_process", &place.moim(&["writer"], &[]), 78);
+    golden_in_both(&place, "writer_in_process", (&["writer"], &[]), 78);
     let no_store = [("MOIM__BUS__KIND", "redis"), ("MOIM__STORE__KIND", "none")];
-    golden("writer_no_store", &place.moim(&["writer"], &no_store), 78);
-    golden("migrate_embedded", &place.moim(&["migrate"], &[]), 78);
+    golden_in_both(&place, "writer_no_store", (&["writer"], &no_store), 78);
+    golden_in_both(&place, "migrate_embedded", (&["migrate"], &[]), 78);
     let cassandra = [
         ("MOIM__BUS__KIND", "redis"),
         ("MOIM__STORE__KIND", "cassandra"),
@@ -219,7 +295,7 @@ fn check_config_of_a_file_that_is_not_there_or_not_toml() {
 #[test]
 fn the_open_network_must_be_asked_for_in_words() {
     let place = Place::new();
-    golden("serve_open", &place.moim(&["serve", "--listen", "0.0.0.0:8765"], &[]), 78);
+    golden_in_both(&place, "serve_open", (&["serve", "--listen", "0.0.0.0:8765"], &[]), 78);
     let asked =
         place.moim(&["check-config", "--listen", "0.0.0.0:8765"], &[("MOIM__AUTH__MODE", "anonymous")]);
     assert_eq!(asked.status.code(), Some(0), "{asked:?}");

@@ -118,7 +118,7 @@ fn report(args: &FanoutArgs, rates: &[AtRate]) -> Report {
     let aims =
         rates.iter().map(|at_rate| Aim::at_most("CPU ratio to the bare loop", at_rate.ratio(), RATIO_MOST));
     let figures: Vec<_> = rates.iter().map(figures).collect();
-    Report { scenario: "fanout", rows, figures: json!(figures), aims: aims.collect() }
+    Report { scenario: "fanout", rows, figures: json!(figures), aims: aims.collect(), broken: None }
 }
 
 fn line(windows: &[Window], delays: &Delays) -> String {

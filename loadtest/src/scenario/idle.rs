@@ -176,5 +176,5 @@ fn report(members: usize, rooms: usize, open_seconds: f64, moments: &Moments) ->
         // What was kept and not used again would be a leak.
         Aim::at_most("growth of a second time over the first", grown(again) / grown(idle), GROWTH_MOST),
     ];
-    Report { scenario: "idle", rows, figures, aims }
+    Report { scenario: "idle", rows, figures, aims, broken: None }
 }

@@ -120,5 +120,5 @@ fn report(members: usize, history: u32, arrivals: &Arrivals, cpu_nanos: u64) -> 
         timeline.arrived_seconds,
         JOINED_SECONDS_MOST,
     )];
-    Ok(Report { scenario: "join-storm", rows, figures, aims })
+    Ok(Report { scenario: "join-storm", rows, figures, aims, broken: None })
 }

@@ -300,5 +300,5 @@ fn report(args: &RelayArgs, idle: &Cost, relayed: &[Cost], bare: &[Cost], batch:
         "idle": idle, "relayed": relayed, "bare": bare,
         "redisRatio": redis / bare_redis, "scriptRatio": scripts / publishes,
     });
-    Report { scenario: "relay", rows, figures, aims: Vec::new() }
+    Report { scenario: "relay", rows, figures, aims: Vec::new(), broken: None }
 }

@@ -241,5 +241,5 @@ fn report(args: &RoomsArgs, moments: [Held; 4]) -> Report {
         "rooms": args.rooms, "members": args.members, "before": before, "touched": moments[1],
         "silent": silent, "again": again,
     });
-    Report { scenario: "rooms", rows, figures, aims }
+    Report { scenario: "rooms", rows, figures, aims, broken: None }
 }

@@ -56,6 +56,11 @@ impl Line {
         kinds.chain(self.unmet.iter().cloned()).collect::<Vec<_>>().join(", ")
     }
 
+    /// What was told to members and so is no violation: resumes that were none, and gaps.
+    pub(crate) fn told(&self) -> u64 {
+        self.count("unrecovered") + self.count("gaps")
+    }
+
     pub(crate) fn is_clean(&self) -> bool {
         self.violations() == 0 && self.unmet.is_empty()
     }
@@ -79,7 +84,7 @@ impl fmt::Display for Line {
         for (key, width) in columns {
             write!(f, "{:>width$}", self.count(key))?;
         }
-        let told = self.count("unrecovered") + self.count("gaps");
+        let told = self.told();
         let seconds = |key: &str| self.verdict[key].as_f64().unwrap_or(f64::NAN);
         let p99 = self.summary["liveMs"]["p99"].as_f64().unwrap_or(f64::NAN);
         let (ack, live) = (seconds("secondsWithoutAck"), seconds("secondsWithoutLive"));

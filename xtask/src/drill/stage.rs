@@ -2,7 +2,6 @@
 //! Not here: what is done to it (`acts`), what is behind the links (`backends`).
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -27,19 +26,19 @@ use super::DrillArgs;
 use super::backends::{RedisNode, Store};
 use super::faults::Named;
 use super::members::{Load, Members, Surroundings, read_json};
+use super::orders;
 use super::random::Random;
 
 pub(crate) const GATEWAYS: usize = 3;
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(50);
 const END_TIMEOUT: Duration = Duration::from_secs(60);
-const ORDER_TIMEOUT: Duration = Duration::from_secs(5);
 const CHECK_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// What a drill runs beside the servers.
 pub(crate) struct Programs {
     pub(crate) moim: PathBuf,
-    loadtest: PathBuf,
+    pub(crate) loadtest: PathBuf,
     haproxy: PathBuf,
     redis: PathBuf,
 }
@@ -184,8 +183,36 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
+    pub(crate) fn loadtest(&self) -> &Path {
+        &self.programs.loadtest
+    }
+
+    pub(crate) fn evidence(&self) -> &Path {
+        self.evidence
+    }
+
+    pub(crate) fn keyspace(&self) -> &str {
+        &self.keyspace
+    }
+
+    pub(crate) fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    pub(crate) fn balancer_ports(&self) -> impl Iterator<Item = u16> {
+        self.balancers.iter().map(|balancer| balancer.port)
+    }
+
+    pub(crate) fn gateway_port(&self, index: usize) -> u16 {
+        self.gateways[index].public
+    }
+
+    pub(crate) fn free_port(&mut self) -> Result<u16, Fault> {
+        self.ports.free()
+    }
+
     /// The name of a server of this fault, for its log and its data.
-    fn name(&self, server: &str) -> String {
+    pub(crate) fn name(&self, server: &str) -> String {
         format!("{}-{server}", self.fault.name)
     }
 
@@ -344,19 +371,7 @@ impl<'a> Stage<'a> {
 
     /// An order to the proxy, such as `cut redis-1`.
     pub(crate) fn order(&self, order: &str) -> Result<(), Fault> {
-        let send = || {
-            let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.control))?;
-            stream.set_read_timeout(Some(ORDER_TIMEOUT))?;
-            stream.write_all(format!("{order}\n").as_bytes())?;
-            let mut answer = String::new();
-            BufReader::new(stream).read_line(&mut answer)?;
-            Ok(answer)
-        };
-        let answer = send().map_err(Fault::io(format!("tell the proxy `{order}`")))?;
-        if answer == "ok\n" {
-            return Ok(());
-        }
-        Err(Fault::plain(format!("the proxy answered `{order}` with {answer:?}")))
+        orders::tell(self.control, "the proxy", order)
     }
 
     /// Writes down that something did not hold which had to.

@@ -14,7 +14,7 @@ local rooms = tonumber(ARGV[at])
 redis.call('XTRIM', KEYS[3], 'MINID', '=', number(tonumber(ARGV[2]) + 1))
 for i = 1, rooms do
   local head_key, ring_key, seq = KEYS[4 + 2 * i], KEYS[5 + 2 * i], tonumber(ARGV[at + 2 * i])
-  local head = redis.call('HMGET', head_key, 'seq', 'stored')
+  local head = redis.call('HMGET', head_key, 'seq', 'stored', 'late')
   if head[1] then
     local top, stored = tonumber(head[1]), math.max(tonumber(head[2]), seq)
     redis.call('HSET', head_key, 'stored', number(stored))
@@ -24,7 +24,9 @@ for i = 1, rooms do
     end
     local from = math.min(top - tonumber(ARGV[4]) + 1, stored + 1)
     if from > 1 then redis.call('XTRIM', ring_key, 'MINID', '~', number(from)) end
-    if stored >= top then
+    -- A row that came late may be the last of the room that is not stored, and no number says so.
+    local late = tonumber(string.match(head[3] or '', ' (%d+)$') or '0')
+    if stored >= top and late <= tonumber(ARGV[2]) then
       redis.call('PEXPIRE', head_key, ARGV[3])
       redis.call('PEXPIRE', ring_key, ARGV[3])
     end
@@ -36,5 +38,7 @@ local told = redis.call('HMGET', KEYS[4], 'epoch', 'id')
 if told[1] ~= ARGV[1] or tonumber(told[2] or '0') < tonumber(ARGV[2]) then
   redis.call('HSET', KEYS[4], 'epoch', ARGV[1], 'id', ARGV[2], 'text', ARGV[6])
 end
-redis.call('PUBLISH', ARGV[5], 'W' .. ARGV[6])
+-- With the one before it: who has missed that one has missed its dead.
+local before = told[1] == ARGV[1] and told[2] or '0'
+redis.call('PUBLISH', ARGV[5], 'W' .. before .. ' ' .. ARGV[6])
 return 'ok'

@@ -18,3 +18,17 @@ local function is_open(gen_key, epoch)
   local gen = redis.call('HMGET', gen_key, 'replid', 'epoch', 'state', 'lid')
   return gen[2] == epoch and gen[3] == 'open' and gen[1] == replication_id(), tonumber(gen[4] or '0')
 end
+-- The generation that a room's epoch is of: one that started by the clock has an epoch of its own within it.
+local function generation_of(epoch) return string.match(epoch, '^[^.]*') end
+-- Apart from every number that one generation can use in a room.
+local JUMP = 4294967296
+-- Where a room starts of which nobody can say where it was: by the clock, at a pace that no room outruns, and as far ahead of it
+-- as any room of the partition has jumped. A jump is seventy minutes of that clock, so without this a room that jumped and
+-- fell silent would start below its own numbers, and those who have seen them would take what follows for old.
+local function clock(newest) return math.floor(math.max(now_micros(), newest) / 1000) * 1024 end
+local function ahead_of_clock(gen_key) return tonumber(redis.call('HMGET', gen_key, 'ahead')[1] or '0') end
+-- No room starts by the clock below this number from now on. `newest`: the log's newest id.
+local function start_above(gen_key, newest, seq)
+  local ahead = seq - clock(newest)
+  if ahead > ahead_of_clock(gen_key) then redis.call('HSET', gen_key, 'ahead', number(ahead)) end
+end

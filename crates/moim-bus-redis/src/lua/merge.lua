@@ -1,34 +1,36 @@
--- Rows of one room, in seq order, back into ring and log at their old numbers. KEYS: generation, head, ring, log, answers.
+-- Rows of one room, in seq order, back into ring and log at their old numbers. KEYS: generation, an absent key, head, ring, log, answers.
 -- ARGV: epoch, 1 if there is a store, then for each row: seq, prev or -, time, epoch, hash, ms its answer is kept, id, event.
 -- Idempotent: what the room's head has passed is there already.
 local state, _, lid = state_of(KEYS[1], ARGV[1])
 if state ~= 'merging' then return state end
-local read = redis.call('HMGET', KEYS[2], 'seq', 'stored', 'last', 'time')
+redis.call('DEL', KEYS[2])
+local read = redis.call('HMGET', KEYS[3], 'seq', 'stored', 'last', 'time')
 local head = read[1] and { seq = tonumber(read[1]), stored = tonumber(read[2]), last = read[3], time = tonumber(read[4]) }
 local at = 3
-for i = 5, #KEYS do
+for i = 6, #KEYS do
   local seq, prev, time, epoch, hash, kept, id, event = unpack(ARGV, at, at + 7)
   at = at + 8
   if not head or tonumber(seq) > head.seq then
     local before = prev == '-' and tonumber(seq) - 1 or tonumber(prev)
     if not head then
       head = { stored = before, time = 0 }
-      redis.call('DEL', KEYS[3])
+      redis.call('DEL', KEYS[4])
     elseif head.last ~= prev then
       -- What is missing between is in nobody's tail, so it is stored, and what is below it too.
       head.stored = math.max(head.stored, before)
-      redis.call('DEL', KEYS[3])
+      redis.call('DEL', KEYS[4])
     end
     lid = math.max(lid + 1, now_micros())
     head.seq, head.last, head.time = tonumber(seq), seq, math.max(head.time, tonumber(time))
-    redis.call('XADD', KEYS[3], seq .. '-0', 'm', event)
-    redis.call('HSET', KEYS[2], 'seq', seq, 'epoch', epoch, 'stored', number(head.stored), 'time', number(head.time), 'last', seq,
+    redis.call('XADD', KEYS[4], seq .. '-0', 'm', event)
+    redis.call('HSET', KEYS[3], 'seq', seq, 'epoch', epoch, 'stored', number(head.stored), 'time', number(head.time), 'last', seq,
       'version', number(now_micros()))
-    if ARGV[2] == '1' then redis.call('XADD', KEYS[4], number(lid) .. '-0', 'r', KEYS[2], 'm', event) end
+    if ARGV[2] == '1' then redis.call('XADD', KEYS[5], number(lid) .. '-0', 'r', KEYS[3], 'm', event) end
     redis.call('HSET', KEYS[1], 'lid', number(lid))
+    start_above(KEYS[1], lid, head.seq + JUMP)
     redis.call('SET', KEYS[i], number(lid) .. ' ' .. seq .. ' ' .. epoch .. ' ' .. time .. ' ' .. hash .. ' ' .. prev .. ' ' .. id, 'PX', kept)
-    redis.call('PERSIST', KEYS[2])
     redis.call('PERSIST', KEYS[3])
+    redis.call('PERSIST', KEYS[4])
   end
 end
 return state

@@ -1,7 +1,7 @@
 -- Messages of one room, in order. KEYS: generation, head, ring, log, then the answer's key of each message.
 -- ARGV: epoch, rows kept in the ring, 1 if there is a store, idle ms, room channel, partition channel, then for each
 -- message: hash of its content, ms its answer is kept, body.
--- Answers for each message: {'n', seq, prev, time}, {'d', seq, prev, time, epoch, id, same content, stored, log id}, {'s'} stale or {'i', now}: the
+-- Answers for each message: {'n', seq, prev, time, epoch}, {'d', seq, prev, time, epoch, id, same content, stored, log id}, {'s'} stale or {'i', now}: the
 -- room is not in Redis. After the first s or i nothing more is written, so that the order of one sender holds.
 -- The write that can fail comes first: a script has no rollback.
 local epoch, ring_rows, has_store, idle = ARGV[1], tonumber(ARGV[2]), ARGV[3] == '1', tonumber(ARGV[4])
@@ -24,24 +24,28 @@ local function read_room()
   head = { seq = tonumber(read[1]), epoch = read[2], stored = tonumber(read[3]), time = tonumber(read[4]), last = read[5] }
   was_idle = head.stored >= head.seq
   -- A new generation may not have seen the last numbers of the old one: none is used twice.
-  if head.epoch ~= epoch then head.seq, head.epoch = head.seq + 4294967296, epoch end
+  if generation_of(head.epoch) ~= epoch then head.seq, head.epoch, head.has_jumped = head.seq + JUMP, epoch, true end
 end
 
 local function append(key, hash, kept, body)
   local time = math.max(now_micros(), lid + 1, head.time + 1)
   local seq, t = number(head.seq + 1), number(time)
-  local event = seq .. ' ' .. head.last .. ' ' .. t .. ' ' .. epoch .. '\n' .. body
+  local event = seq .. ' ' .. head.last .. ' ' .. t .. ' ' .. head.epoch .. '\n' .. body
   redis.call('XADD', KEYS[3], seq .. '-0', 'm', event)
-  redis.call('HSET', KEYS[2], 'seq', seq, 'epoch', epoch, 'time', t, 'last', seq)
+  redis.call('HSET', KEYS[2], 'seq', seq, 'epoch', head.epoch, 'time', t, 'last', seq)
   if has_store then
     was_empty = was_empty or redis.call('EXISTS', KEYS[4]) == 0 or redis.call('XLEN', KEYS[4]) == 0
     redis.call('XADD', KEYS[4], t .. '-0', 'r', KEYS[2], 'm', event)
   end
   redis.call('HSET', KEYS[1], 'lid', t)
+  if head.has_jumped then
+    start_above(KEYS[1], time, head.seq + JUMP)
+    head.has_jumped = false
+  end
   local id = string.match(body, '^(%S+)')
-  redis.call('SET', key, t .. ' ' .. seq .. ' ' .. epoch .. ' ' .. t .. ' ' .. hash .. ' ' .. head.last .. ' ' .. id, 'PX', kept)
+  redis.call('SET', key, t .. ' ' .. seq .. ' ' .. head.epoch .. ' ' .. t .. ' ' .. hash .. ' ' .. head.last .. ' ' .. id, 'PX', kept)
   events[#events + 1] = #event .. '\n' .. event
-  local reply = { 'n', seq, head.last, t }
+  local reply = { 'n', seq, head.last, t, head.epoch }
   head.seq, head.last, head.time, lid = head.seq + 1, seq, time, time
   return reply
 end

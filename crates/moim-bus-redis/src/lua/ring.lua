@@ -1,16 +1,24 @@
--- The head and the newest rows, or those below a number. KEYS: generation, head, ring. ARGV: epoch, rows, bytes, below ('+': the newest).
--- Answers {'stale'}, {'init', now} or {'ok', seq, epoch, last, stored, version, row...}, newest row first.
+-- The head and the newest rows, or those below a number. KEYS: generation, head, ring, log. ARGV: epoch, rows, bytes, below ('+': the newest).
+-- Answers {'stale'}, {'init', now} or {'ok', seq, epoch, last, stored, version, lowest and highest number that came late and is not
+-- stored yet or '', row...}, newest row first.
 if not is_open(KEYS[1], ARGV[1]) then return { 'stale' } end
-local head = redis.call('HMGET', KEYS[2], 'seq', 'epoch', 'last', 'stored', 'version')
+local head = redis.call('HMGET', KEYS[2], 'seq', 'epoch', 'last', 'stored', 'version', 'late')
 if not head[1] then return { 'init', number(now_micros()) } end
-local reply, bytes, from = { 'ok', head[1], head[2], head[3], head[4], head[5] }, 0, ARGV[4]
+local late, version, to, pending = late_of(head[6], KEYS[4]), head[5], '-', ''
+if late and late.is_pending then
+  pending = number(late.low) .. ' ' .. number(late.high)
+elseif late then
+  -- Up to there rows lead past what came late. All of it is stored by now, and read from the store nothing is missing.
+  version, to = number(math.max(tonumber(version), late.place + 1)), '(' .. late.top .. '-0'
+end
+local reply, bytes, from = { 'ok', head[1], head[2], head[3], head[4], version, pending }, 0, ARGV[4]
 local left, most = tonumber(ARGV[2]), tonumber(ARGV[3])
 while left > 0 do
   -- In steps, so that large messages are not all read for the few that fit.
-  local step = redis.call('XREVRANGE', KEYS[3], from, '-', 'COUNT', math.min(left, 16))
+  local step = redis.call('XREVRANGE', KEYS[3], from, to, 'COUNT', math.min(left, 16))
   for _, row in ipairs(step) do
     bytes = bytes + #row[2][2]
-    if bytes > most and #reply > 6 then return reply end
+    if bytes > most and #reply > 7 then return reply end
     reply[#reply + 1] = row[2][2]
     from = '(' .. row[1]
   end

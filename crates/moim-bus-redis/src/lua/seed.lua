@@ -1,8 +1,9 @@
 -- A room that is not in Redis, as the store knows it. KEYS: generation, head, ring, then answers. ARGV: epoch, the time of the
--- answer that said it is not here, the age in us from which on that is too old, seq, its epoch, last seq or -, time, idle ms,
--- number of rows, then seq and event of each row, then value and kept ms of each answer.
+-- answer that said it is not here, the age in us from which on that is too old, seq, its epoch ('': the store could not be asked,
+-- and it starts by the clock, above seq), last seq or -, time, idle ms, number of rows, then seq and event of each row, then
+-- value and kept ms of each answer.
 -- First wins. An old seed could bring back an old head: hence the age, less than the shortest time a head is kept.
-local open = is_open(KEYS[1], ARGV[1])
+local open, lid = is_open(KEYS[1], ARGV[1])
 if not open then return 'stale' end
 if redis.call('EXISTS', KEYS[2]) == 1 then return 'ok' end
 if now_micros() - tonumber(ARGV[2]) > tonumber(ARGV[3]) then return 'old' end
@@ -16,7 +17,17 @@ for i = 4, #KEYS do
   redis.call('SET', KEYS[i], ARGV[at], 'PX', ARGV[at + 1], 'NX')
   at = at + 2
 end
-redis.call('HSET', KEYS[2], 'seq', ARGV[4], 'epoch', ARGV[5], 'stored', ARGV[4], 'time', ARGV[7], 'last', ARGV[6], 'version', number(now_micros()))
+local seq, of = ARGV[4], ARGV[5]
+if of == '' then
+  local start, known = clock(lid) + ahead_of_clock(KEYS[1]), tonumber(seq)
+  if known >= start then
+    start = known + JUMP
+    start_above(KEYS[1], lid, start)
+  end
+  -- An epoch of its own: what was before is not the number before, and within an epoch numbers have no holes.
+  seq, of = number(start), ARGV[1] .. '.' .. number(start)
+end
+redis.call('HSET', KEYS[2], 'seq', seq, 'epoch', of, 'stored', seq, 'time', ARGV[7], 'last', ARGV[6], 'version', number(now_micros()))
 redis.call('PEXPIRE', KEYS[2], ARGV[8])
 redis.call('PEXPIRE', KEYS[3], ARGV[8])
 return 'ok'

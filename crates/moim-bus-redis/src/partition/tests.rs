@@ -2,7 +2,7 @@
 //! Not here: the same with real servers (`tests/redis`).
 
 use moim_bus::StoreState;
-use moim_protocol::{MessageId, Position, Timestamp, UserName};
+use moim_protocol::{AckLevel, MessageId, Timestamp, UserName};
 
 use super::*;
 
@@ -33,7 +33,8 @@ fn row(of: &str, micros: u64) -> Arc<Message> {
 }
 
 fn mark(of: &str, id: LogId, dead: &[LogId]) -> Mark {
-    Mark { epoch: epoch(of), id, store: StoreState::Here, age: Duration::ZERO, dead: dead.to_vec() }
+    let dead = Some(dead.iter().map(|id| MessageId::trusted(id.to_string())).collect());
+    Mark { epoch: epoch(of), from: None, id, store: StoreState::Here, age: Duration::ZERO, dead }
 }
 
 type Answered = oneshot::Receiver<Result<Receipt, BusError>>;
@@ -60,6 +61,36 @@ fn what_is_of_another_generation_is_neither_kept_nor_shown() {
     assert!(partition.is_flushed());
     assert!(partition.keep(&epoch("b"), &row, &keys()), "an older row that is read in this generation");
     assert!(!partition.is_flushed());
+}
+
+#[test]
+fn a_node_that_leaves_does_not_wait_for_what_others_go_on_publishing() {
+    let partition = partition();
+    partition.open(&epoch("a"), 0, false);
+    for micros in [5, 6] {
+        partition.keep(&epoch("a"), &row("a", micros), &keys());
+    }
+    assert!(!partition.is_flushed());
+    // Relayed while it waits.
+    partition.keep(&epoch("a"), &row("a", 7), &keys());
+    partition.marked(Instant::now(), &mark("a", 5, &[]));
+    assert!(!partition.is_flushed(), "6 is not stored");
+    partition.marked(Instant::now(), &mark("a", 6, &[]));
+    assert!(partition.is_flushed());
+    // In another generation's log the same rows have other ids: all of them are waited for again.
+    partition.open(&epoch("b"), 9, false);
+    assert!(!partition.is_flushed());
+    partition.marked(Instant::now(), &mark("b", 9, &[]));
+    assert!(partition.is_flushed());
+}
+
+#[test]
+fn a_node_that_leaves_with_nothing_does_not_begin_to_wait() {
+    let partition = partition();
+    partition.open(&epoch("a"), 0, false);
+    assert!(partition.is_flushed());
+    partition.keep(&epoch("a"), &row("a", 5), &keys());
+    assert!(partition.is_flushed(), "what others publish is theirs to keep");
 }
 
 #[test]
@@ -113,6 +144,7 @@ fn what_the_mark_has_passed_is_stored() {
     assert_eq!(level(&mut accept(&partition, &row("a", 6), Wanted::Wal)), Some(AckLevel::Wal));
     assert!(partition.keep(&epoch("a"), &row("a", 5), &keys()));
     assert!(partition.is_flushed(), "what is stored needs no keeping");
+    assert_eq!(partition.hand_in().recent.len(), 1, "but that it was sent is known for a minute");
 }
 
 #[test]
@@ -152,4 +184,126 @@ fn what_is_in_no_log_is_stored_but_nobody_is_told() {
     partition.all_is_stored();
     assert!(partition.is_flushed());
     assert!(level(&mut answered).is_none(), "it may be a dead letter");
+}
+
+fn is_refused(answered: &mut Answered) -> bool {
+    matches!(answered.try_recv(), Ok(Err(BusError::Refused)))
+}
+
+#[test]
+fn the_dead_are_known_wherever_they_stand() {
+    let partition = partition();
+    partition.open(&epoch("a"), 0, false);
+    let mut waiting = [5, 6, 7].map(|micros| accept(&partition, &row("a", micros), Wanted::Stored));
+    partition.stale(&epoch("a"));
+    // In the new log they are at or below 90.
+    partition.open(&epoch("b"), 90, false);
+    partition.marked(Instant::now(), &mark("b", 88, &[5]));
+    assert!(is_refused(&mut waiting[0]), "a dead letter, although where it stood is not known");
+    assert!(waiting[1].try_recv().is_err() && waiting[2].try_recv().is_err());
+    partition.marked(Instant::now(), &mark("b", 89, &[6]));
+    partition.marked(Instant::now(), &mark("b", 95, &[]));
+    assert!(is_refused(&mut waiting[1]));
+    assert_eq!(level(&mut waiting[2]), Some(AckLevel::Stored));
+}
+
+#[test]
+fn who_followed_to_a_new_log_hears_first_of_the_dead_of_the_old_one() {
+    let partition = partition();
+    partition.open(&epoch("a"), 0, false);
+    let mut waiting = accept(&partition, &row("a", 5), Wanted::Stored);
+    partition.stale(&epoch("a"));
+    partition.open(&epoch("b"), 9, false);
+    let now = Instant::now();
+    assert!(!partition.marked(now, &Mark { from: Some(0), ..mark("b", 9, &[]) }), "it may have died before");
+    assert!(waiting.try_recv().is_err());
+    assert!(partition.marked(now, &mark("b", 9, &[5])), "as it is read");
+    assert!(is_refused(&mut waiting));
+}
+
+#[test]
+fn nobody_says_of_a_dead_letter_that_it_is_stored() {
+    let partition = partition();
+    partition.open(&epoch("a"), 0, false);
+    for micros in [5, 6] {
+        assert!(partition.keep(&epoch("a"), &row("a", micros), &keys()));
+    }
+    partition.marked(Instant::now(), &mark("a", 6, &[5]));
+    let known: Vec<_> = partition.hand_in().recent.iter().map(|recent| recent.seq.0).collect();
+    assert_eq!(known, [6], "handed in without its row it would say so");
+}
+
+#[test]
+fn an_answer_that_comes_after_the_mark_knows_the_dead() {
+    let partition = partition();
+    partition.open(&epoch("a"), 0, false);
+    partition.marked(Instant::now(), &mark("a", 6, &[5]));
+    assert!(is_refused(&mut accept(&partition, &row("a", 5), Wanted::Wal)));
+    assert_eq!(level(&mut accept(&partition, &row("a", 6), Wanted::Wal)), Some(AckLevel::Stored));
+}
+
+#[test]
+fn nobody_is_told_stored_while_it_is_not_known_who_is_dead() {
+    let partition = partition();
+    partition.open(&epoch("a"), 0, false);
+    let now = Instant::now();
+    assert!(partition.marked(now, &mark("a", 4, &[])));
+    let mut waiting = [5, 6].map(|micros| accept(&partition, &row("a", micros), Wanted::Stored));
+    assert!(
+        !partition.marked(now, &Mark { from: Some(5), ..mark("a", 6, &[]) }),
+        "the one up to 5 was missed"
+    );
+    assert!(waiting[0].try_recv().is_err() && waiting[1].try_recv().is_err());
+    // It is read, and by then too many are dead to know them all.
+    assert!(partition.marked(now, &Mark { dead: None, ..mark("a", 6, &[]) }));
+    for answered in &mut waiting {
+        assert!(matches!(answered.try_recv(), Ok(Err(BusError::Unavailable(_)))), "to be sent again");
+    }
+    assert!(partition.marked(now, &Mark { from: Some(6), ..mark("a", 7, &[]) }));
+    assert_eq!(level(&mut accept(&partition, &row("a", 7), Wanted::Wal)), Some(AckLevel::Stored));
+}
+
+#[test]
+fn who_waits_for_a_number_that_is_given_up_is_told_to_send_again() {
+    let partition = partition();
+    partition.open(&epoch("a"), 0, false);
+    let (gone, other) = (row("a", 5), row("a", 6));
+    assert!(partition.keep(&epoch("a"), &gone, &keys()) && partition.keep(&epoch("a"), &other, &keys()));
+    let mut waiting = [&gone, &other].map(|row| accept(&partition, row, Wanted::Stored));
+    partition.has_another_number(&gone);
+    assert!(matches!(waiting[0].try_recv(), Ok(Err(BusError::Unavailable(_)))));
+    assert!(waiting[1].try_recv().is_err());
+    assert_eq!(partition.hand_in().rows, [other], "it is not handed in again, neither as a row");
+    assert_eq!(partition.hand_in().recent.len(), 1, "nor as an answer");
+}
+
+#[test]
+fn what_redis_still_has_is_not_handed_in() {
+    let partition = partition();
+    partition.open(&epoch("a"), 0, false);
+    let room = RoomId::trusted("r");
+    partition.open_room(&room);
+    for micros in [5, 6, 7] {
+        assert!(partition.keep(&epoch("a"), &row("a", micros), &keys()));
+    }
+    partition.recovering(&epoch("b"));
+    let seqs = |top, of: &str| {
+        let known = partition.hand_in_above(&(epoch(of), top));
+        let rows: Vec<_> = known.rows.iter().map(|row| row.seq.0).collect();
+        (rows, known.recent.len(), known.highest.len())
+    };
+    assert_eq!(seqs(6, "a"), (vec![7], 1, 1));
+    assert_eq!(seqs(7, "a"), (vec![], 0, 0));
+    assert_eq!(seqs(7, "x"), (vec![5, 6, 7], 3, 1), "the places of another log mean nothing");
+}
+
+#[test]
+fn what_was_handed_in_counts_for_one_round() {
+    let partition = partition();
+    partition.recovering(&epoch("b"));
+    partition.handed_in(&epoch("b"), "1");
+    assert!(partition.has_handed_in(&epoch("b"), "1"));
+    assert!(!partition.has_handed_in(&epoch("b"), "2") && !partition.has_handed_in(&epoch("c"), "1"));
+    partition.open(&epoch("b"), 9, false);
+    assert!(partition.has_handed_in(&epoch("b"), "2"), "it is in it");
 }

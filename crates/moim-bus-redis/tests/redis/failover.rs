@@ -1,7 +1,10 @@
 //! Another server, or what is left of one, behind the same address.
 //! Not here: sentinels (`sentinel`), slots of a cluster (`moved_slot`).
 
-use moim_bus::conformance::{Rows, room};
+use moim_bus::{
+    Bus,
+    conformance::{Rows, room},
+};
 use moim_bus_redis::Topology;
 use moim_protocol::Seq;
 
@@ -68,6 +71,44 @@ async fn a_lagging_replica_loses_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lagging_replica_behind_living_connections_loses_nothing() {
     a_lagging_replica_takes_over(AtEnd::Keep).await;
+}
+
+/// What is stored is in nobody's tail. Nobody is in the room either, so only who sent it knows how far its numbers went.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_stored_and_is_lost_from_redis_is_not_passed_over() {
+    let (rows, room) = (Rows::new(), room("passed"));
+    let (mut master, replica, proxy) = pair(AtEnd::Cut).await;
+    let peers = peers(&rows, &proxy.url(), 2).await;
+    let mut said = talk(&peers[1..], &room, "a", 20).await;
+    replica.catches_up_with(&master).await;
+    replica.cut_off().await;
+    said.extend(talk(&peers[1..], &room, "b", 20).await);
+    let logs = async || {
+        let mut left = 0;
+        for key in master.ask::<Vec<String>>("KEYS *:log").await {
+            left += master.ask::<usize>(&format!("XLEN {key}")).await;
+        }
+        left
+    };
+    until("all is stored and committed", async || logs().await == 0).await;
+    fail_over(&mut master, &replica, &proxy).await;
+    let mut ring = None;
+    until("the ring can be read", async || {
+        ring = peers[0].bus.ring(&room, 256).await.ok();
+        ring.is_some()
+    })
+    .await;
+    let head = ring.map(|ring| ring.head.seq);
+    assert_eq!(
+        head,
+        Some(said[39].1.position.seq),
+        "a page would end too early, and say that it is complete"
+    );
+    said.push(("c".into(), peers[0].say(&room, "c").await));
+    for peer in &peers {
+        peer.join(&room).await;
+    }
+    nothing_is_lost(&rows, &peers, &room, &said).await;
 }
 
 /// Loss of Redis's data and of the publisher at once is not covered: the messages are gone, their numbers are not free.

@@ -4,10 +4,11 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use moim_bus::{
-    Bus,
+    Bus, Ring,
     conformance::{Rows, draft_as, room},
 };
 use moim_bus_redis::Topology;
+use moim_protocol::{RoomId, Seq};
 use tokio::time::timeout;
 
 use super::{
@@ -16,6 +17,18 @@ use super::{
     proxy::{AtEnd, Proxy},
     unused,
 };
+
+/// Where a page begins.
+async fn ring(peer: &Peer, room: &RoomId) -> Ring {
+    peer.bus.ring(room, 256).await.expect("the ring")
+}
+
+/// Whether it leads past one of these as if it had never been.
+fn skips(ring: &Ring, seqs: &[Seq]) -> bool {
+    let passes =
+        |seq: &Seq| ring.rows.iter().any(|row| row.prev.is_none_or(|prev| prev < *seq) && *seq < row.seq);
+    seqs.iter().any(passes)
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_paused_node_knows_is_handed_in_late() {
@@ -37,8 +50,17 @@ async fn what_a_paused_node_knows_is_handed_in_late() {
     let new = talk(&peers[1..], &room, "b", 5).await;
     proxy.release();
     until("the rows are announced", async || peers[1].late().await.len() >= old.len() - 1).await;
+    let seqs: Vec<_> =
+        old.iter().filter(|(text, _)| text != again).map(|(_, old)| old.position.seq).collect();
+    let meanwhile = ring(&peers[1], &room).await;
+    assert_eq!(meanwhile.late, Some((seqs[0], seqs[8])), "no page across them may say that it is complete");
     // Those who drain come last: until now nothing was stored.
     let writer = Peer::start(&rows, nth_config(&[redis.url()], Topology::Single, &prefix, 0)).await;
+    until("all is stored", async || rows.of(&room).len() >= old.len() + new.len()).await;
+    until("pages may be complete again", async || ring(&peers[1], &room).await.late.is_none()).await;
+    let then = ring(&peers[1], &room).await;
+    assert!(!skips(&then, &seqs), "no row leads past what came late: {then:?}");
+    assert_ne!(then.version, meanwhile.version, "pages that were kept lack them");
     all_is_stored(&peers).await;
     all_is_stored(&[writer]).await;
     let late: Vec<_> = peers[1].late().await.iter().map(|row| row.content.to_string()).collect();
@@ -50,6 +72,80 @@ async fn what_a_paused_node_knows_is_handed_in_late() {
     let all = old.chain(&new).map(|(text, receipt)| (receipt.position.seq, text.clone()));
     let want: BTreeMap<_, _> = all.chain([(anew.position.seq, again.clone())]).collect();
     assert_eq!(stored, want);
+    let after_dropped = rows.of(&room).iter().find(|row| row.seq == seqs[4]).map(|row| row.prev);
+    assert_eq!(after_dropped, Some(Some(seqs[3])), "nothing stands where the dropped one was");
+}
+
+/// The others have said nothing since, so what comes late is the newest there is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_comes_late_above_the_head_is_in_every_page_at_once() {
+    let (rows, room, prefix) = (Rows::new(), room("above"), format!("h{:x}", unused()));
+    let mut master = OwnRedis::start().await;
+    let replica = master.replica().await;
+    let mut doors = Vec::new();
+    for _ in 0..2 {
+        doors.push(Proxy::before(master.address(), AtEnd::Cut).await);
+    }
+    let paused = Peer::start(&rows, nth_config(&[doors[0].url()], Topology::Single, &prefix, 1)).await;
+    let other = Peer::start(&rows, nth_config(&[doors[1].url()], Topology::Single, &prefix, 2)).await;
+    let peers = [paused, other];
+    let mut said = talk(&peers[..1], &room, "a", 10).await;
+    replica.catches_up_with(&master).await;
+    replica.cut_off().await;
+    said.extend(talk(&peers[..1], &room, "b", 10).await);
+    doors.iter().for_each(Proxy::hold);
+    master.kill().await;
+    replica.promote().await;
+    doors[1].switch(replica.address());
+    // It waits for one lease, and then goes on alone.
+    let head = async || ring(&peers[1], &room).await.head.seq;
+    until("the other is ready", async || peers[1].bus.ring(&room, 1).await.is_ok()).await;
+    assert_eq!(head().await, said[9].1.position.seq);
+    doors[0].switch(replica.address());
+    until("the head has risen", async || head().await == said[19].1.position.seq).await;
+    let shown = ring(&peers[1], &room).await;
+    assert_eq!(shown.late, None);
+    let seqs = |ring: &Ring| ring.rows.iter().map(|row| row.seq).collect::<Vec<_>>();
+    assert_eq!(seqs(&shown), said.iter().map(|(_, receipt)| receipt.position.seq).collect::<Vec<_>>());
+    let next = peers[1].say(&room, "c").await;
+    said.push(("c".into(), next));
+    let shown = ring(&peers[1], &room).await;
+    assert_eq!(seqs(&shown), said.iter().map(|(_, receipt)| receipt.position.seq).collect::<Vec<_>>());
+    assert_eq!(shown.rows.last().map(|row| row.prev), Some(Some(said[19].1.position.seq)));
+}
+
+/// It was sent again while its first number came late: the answer to it is known.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_stored_before_a_node_came_late_is_not_said_twice() {
+    let (rows, redis, room, prefix) =
+        (Rows::new(), OwnRedis::start().await, room("twice"), format!("y{:x}", unused()));
+    let proxy = Proxy::before(redis.address(), AtEnd::Cut).await;
+    let paused = Peer::start(&rows, nth_config(&[proxy.url()], Topology::Single, &prefix, 1)).await;
+    let other = Peer::start(&rows, nth_config(&[redis.url()], Topology::Single, &prefix, 2)).await;
+    let writer = Peer::start(&rows, nth_config(&[redis.url()], Topology::Single, &prefix, 0)).await;
+    let peers = [paused, other];
+    let said = talk(&peers[..1], &room, "a", 3).await;
+    until("all is stored", async || rows.of(&room).len() == said.len()).await;
+    let logs = async || {
+        let mut left = 0;
+        for key in redis.ask::<Vec<String>>("KEYS *:log").await {
+            left += redis.ask::<usize>(&format!("XLEN {key}")).await;
+        }
+        left
+    };
+    until("and committed", async || logs().await == 0).await;
+    // The writer knew them, too. Now only who sent them does.
+    drop(writer);
+    proxy.hold();
+    redis.lose_everything().await;
+    // The room is back in Redis with another message, so that no seed brings the answers.
+    rows.set_seeds_fail(true);
+    peers[1].say(&room, "b").await;
+    proxy.release();
+    let answers = async || redis.ask::<Vec<String>>(&format!("KEYS *:a:*{}*", said[2].0)).await.len();
+    until("its answers are handed in", async || answers().await > 0).await;
+    let again = peers[1].say(&room, &said[2].0).await;
+    assert_eq!(again.position, said[2].1.position);
 }
 
 /// Its last mark was lost with the generation, and in the next one nothing comes that would bring another.

@@ -2,11 +2,18 @@
 //! Not here: the cases of the suite (`moim-bus`), faults under load with real gateways (the drill).
 
 mod acl;
+mod buried;
+mod cold;
 mod deaf;
+mod emptied;
 mod failover;
 mod late;
+mod late_redis;
+mod log;
+mod many_cold;
 mod moved_slot;
 mod nodes;
+mod outage;
 mod own;
 mod peer;
 mod presence;

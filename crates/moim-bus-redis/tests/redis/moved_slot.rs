@@ -15,20 +15,26 @@ use super::{
 /// All slots, a part for each master.
 const SLOTS: [(u16, u16); 3] = [(0, 5460), (5461, 10_922), (10_923, 16_383)];
 
+/// One that is to be in a cluster, and the port of its bus.
+pub(crate) async fn server() -> (OwnRedis, u16) {
+    let bus = Cell::new(0);
+    let server = OwnRedis::run(|port| {
+        bus.set(free_port());
+        let (port, bus) = (port.to_string(), bus.get().to_string());
+        let own = ["--port", &port, "--cluster-port", &bus, "--cluster-enabled", "yes"];
+        let all = ["--cluster-node-timeout", "5000", "--save", "", "--bind", "127.0.0.1"];
+        own.into_iter().chain(all).map(str::to_owned).collect()
+    });
+    (server.await, bus.get())
+}
+
 /// Three masters, one cluster.
-async fn cluster() -> Vec<OwnRedis> {
+pub(crate) async fn cluster() -> Vec<OwnRedis> {
     let (mut masters, mut buses) = (Vec::new(), Vec::new());
     for _ in SLOTS {
-        let bus = Cell::new(0);
-        let master = OwnRedis::run(|port| {
-            bus.set(free_port());
-            let (port, bus) = (port.to_string(), bus.get().to_string());
-            let own = ["--port", &port, "--cluster-port", &bus, "--cluster-enabled", "yes"];
-            let all = ["--cluster-node-timeout", "5000", "--save", "", "--bind", "127.0.0.1"];
-            own.into_iter().chain(all).map(str::to_owned).collect()
-        });
-        masters.push(master.await);
-        buses.push(bus.get());
+        let (master, bus) = server().await;
+        masters.push(master);
+        buses.push(bus);
     }
     for (nth, (master, (from, to))) in masters.iter().zip(SLOTS).enumerate() {
         let _: String = master.ask(&format!("CLUSTER SET-CONFIG-EPOCH {}", nth + 1)).await;
@@ -51,16 +57,20 @@ async fn cluster() -> Vec<OwnRedis> {
     masters
 }
 
-/// Moves the slot of a room's partition to the next master, as `redis-cli --cluster reshard` does.
+/// Moves the slot of a room's partition to the next master.
 async fn move_slot(masters: &[OwnRedis], room: &RoomId) {
-    let (mut from, mut slot) = (0, 0);
     for (nth, master) in masters.iter().enumerate() {
         let keys: Vec<String> = master.ask(&format!("KEYS *:h:{room}")).await;
         if let Some(key) = keys.first() {
-            (from, slot) = (nth, master.ask(&format!("CLUSTER KEYSLOT {key}")).await);
+            return move_slot_of(masters, nth, key).await;
         }
     }
+}
+
+/// Moves the slot of a key from that master to the next one, as `redis-cli --cluster reshard` does.
+pub(crate) async fn move_slot_of(masters: &[OwnRedis], from: usize, key: &str) {
     let (from, to) = (&masters[from], &masters[(from + 1) % masters.len()]);
+    let slot: u16 = from.ask(&format!("CLUSTER KEYSLOT {key}")).await;
     let (from_id, to_id): (String, String) = (from.ask("CLUSTER MYID").await, to.ask("CLUSTER MYID").await);
     let _: String = to.ask(&format!("CLUSTER SETSLOT {slot} IMPORTING {from_id}")).await;
     let _: String = from.ask(&format!("CLUSTER SETSLOT {slot} MIGRATING {to_id}")).await;

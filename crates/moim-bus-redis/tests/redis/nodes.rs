@@ -13,6 +13,8 @@ use tokio::time::{sleep, timeout};
 use super::{
     config, node,
     own::{OwnRedis, until},
+    peer::{Peer, nothing_is_lost, nth_config, talk},
+    proxy::{AtEnd, Proxy},
     servers, unused,
 };
 
@@ -119,6 +121,38 @@ async fn a_stored_message_that_is_sent_again_after_a_loss_is_the_same() {
     nodes[1].send(draft_as(&room, "kim", "c3", "three")).await;
     assert_eq!(nodes[0].send(draft_as(&room, "kim", "c1", "one")).await.position, first.position);
     assert_eq!(nodes[0].contents(&room).await, ["one", "two", "three"]);
+}
+
+/// Whoever has handed in must notice that it is gone: the others cannot know what there was.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_handed_in_and_is_gone_is_handed_in_again() {
+    let (rows, redis, room) = (Rows::new(), OwnRedis::start().await, room("staged"));
+    let (door, prefix) = (Proxy::before(redis.address(), AtEnd::Cut).await, format!("n{:x}", unused()));
+    let first = Peer::start(&rows, nth_config(&[redis.url()], Topology::Single, &prefix, 0)).await;
+    // It knows nothing, and is waited for.
+    let slow = Peer::start(&rows, nth_config(&[door.url()], Topology::Single, &prefix, 1)).await;
+    rows.set_stuck(true);
+    let peers = [first, slow];
+    let mut said = talk(&peers[..1], &room, "a", 10).await;
+    door.hold();
+    redis.lose_everything().await;
+    let keys = async |kind: &str| redis.ask::<Vec<String>>(&format!("KEYS *:{kind}")).await;
+    let next = peers[0].say(&room, "b");
+    let lose_it = async {
+        until("it has handed in", async || !keys("staged").await.is_empty()).await;
+        for kind in ["staged", "handed", "waited"] {
+            for key in keys(kind).await {
+                let _: u64 = redis.ask(&format!("PEXPIRE {key} 1")).await;
+            }
+        }
+        door.release();
+    };
+    let (next, ()) = tokio::join!(next, lose_it);
+    said.push(("b".into(), next));
+    for peer in &peers {
+        peer.join(&room).await;
+    }
+    nothing_is_lost(&rows, &peers, &room, &said).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -44,6 +44,8 @@ struct Seen {
     lost: usize,
     /// How many were said to be on other nodes, each time it was said.
     elsewhere: Vec<u64>,
+    /// The last of those of which the members were told, too.
+    told: Option<u64>,
 }
 
 /// A node. Dropped, it is gone as by kill -9.
@@ -136,6 +138,11 @@ impl Peer {
         self.seen.lock().await.elsewhere.clone()
     }
 
+    /// How many members on other nodes its own were told of last, by a notice.
+    pub(crate) async fn told(&self) -> Option<u64> {
+        self.seen.lock().await.told
+    }
+
     /// How often it was told that events may be lost.
     pub(crate) async fn lost(&self) -> usize {
         self.seen.lock().await.lost
@@ -199,7 +206,10 @@ async fn watch(
                 fill(&bus, &rows, &room, &mut seen).await;
             }
             RoomEvent::Late(message) => seen.late.push(message),
-            RoomEvent::Presence { elsewhere, .. } => seen.elsewhere.push(elsewhere),
+            RoomEvent::Presence { notice, elsewhere, .. } => {
+                seen.elsewhere.push(elsewhere);
+                seen.told = notice.map(|_| elsewhere).or(seen.told);
+            }
             _ => {}
         }
     }

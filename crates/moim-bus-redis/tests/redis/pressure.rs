@@ -1,9 +1,12 @@
 //! A Redis that forgets scripts all the time, one that is full, and two nodes that drain the same log.
 //! Not here: a Redis that loses messages (`nodes`, `failover`).
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use moim_bus::{
@@ -11,13 +14,15 @@ use moim_bus::{
     conformance::{Rows, draft_as, room},
     stable_hash,
 };
-use moim_bus_redis::{RedisBusConfig, RedisConfig, Topology};
+use moim_bus_redis::{LANES_BYTES_MAX, RedisBusConfig, RedisConfig, Topology};
 use moim_protocol::NodeId;
+use tokio::time::timeout;
 
 use super::{
     node,
-    own::{OwnRedis, until},
+    own::{OwnRedis, PATIENCE, until},
     peer::{Peer, nothing_is_lost, nth_config, peers, talk},
+    proxy::{AtEnd, Proxy},
     unused,
 };
 
@@ -45,6 +50,35 @@ async fn scripts_may_be_flushed_at_any_time() {
     stop.store(true, Ordering::Release);
     flushing.await.expect("flushing");
     nothing_is_lost(&rows, &peers, &room, &said).await;
+}
+
+/// What is under way to Redis is held as much as what waits.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_redis_does_not_answer_is_bounded() {
+    const BYTES: usize = 1024 * 1024;
+    let (rows, redis, prefix) = (Rows::new(), OwnRedis::start().await, format!("h{:x}", unused()));
+    let proxy = Proxy::before(redis.address(), AtEnd::Cut).await;
+    let peer = Peer::start(&rows, nth_config(&[proxy.url()], Topology::Single, &prefix, 0)).await;
+    proxy.hold();
+    let text = "x".repeat(BYTES);
+    let mut held = Vec::new();
+    for nth in 0..200 {
+        let mut sent = peer.bus.publish(draft_as(&room(&format!("held{nth}")), "kim", "c", &text));
+        // Its queue is empty as soon as it is under way.
+        match timeout(Duration::from_millis(10), &mut sent).await {
+            Ok(answer) => {
+                assert!(matches!(answer, Err(BusError::Overloaded(_))), "{answer:?}");
+                break;
+            }
+            Err(_) => held.push(sent),
+        }
+    }
+    assert!(held.len() * BYTES <= LANES_BYTES_MAX, "{} MiB are held", held.len());
+    proxy.release();
+    // What was held has been taken or given back by then.
+    let all = futures_util::future::join_all(held);
+    timeout(PATIENCE, all).await.expect("all of them are answered");
+    peer.say(&room("held"), &text).await;
 }
 
 /// One partition, so that it is clear what is drained.
@@ -109,8 +143,25 @@ async fn two_who_drain_one_log_do_no_harm() {
     other.abort();
 }
 
+/// What happens to a full Redis before it is drained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Meanwhile {
+    AnotherHolder,
+    AnotherGeneration,
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_redis_is_drained_by_a_new_lease_holder() {
+    a_full_redis_is_drained_after(Meanwhile::AnotherHolder).await;
+}
+
+/// Nothing is drained before the generation is open, so it must open in a Redis that takes nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_redis_is_drained_in_a_new_generation() {
+    a_full_redis_is_drained_after(Meanwhile::AnotherGeneration).await;
+}
+
+async fn a_full_redis_is_drained_after(meanwhile: Meanwhile) {
     const BYTES: usize = 64 * 1024;
     let (rows, redis, room, prefix) = (
         Rows::new(),
@@ -136,8 +187,13 @@ async fn a_full_redis_is_drained_by_a_new_lease_holder() {
     let used: u64 = redis.info("memory", "used_memory").await.parse().expect("a number");
     let _: String = redis.ask(&format!("CONFIG SET maxmemory {}", used / 10 * 9)).await;
     redis.try_ask::<String>("SET x y").await.expect_err("it is full");
-    drop(writer);
-    let writer = Peer::start(&rows, nth_config(&urls, Topology::Single, &prefix, 0)).await;
+    let (writer, _replica) = match meanwhile {
+        Meanwhile::AnotherHolder => {
+            drop(writer);
+            (Peer::start(&rows, nth_config(&urls, Topology::Single, &prefix, 0)).await, None)
+        }
+        Meanwhile::AnotherGeneration => (writer, Some(redis.replica().await)),
+    };
     rows.set_stuck(false);
     until("it is drained", async || rows.of(&room).len() >= said.len()).await;
     let peers = [sender, writer];

@@ -6,8 +6,9 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use tokio::{
@@ -15,7 +16,11 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
     task::JoinSet,
+    time::{Instant, sleep, sleep_until},
 };
+
+/// Bytes carried at a time.
+const CHUNK: usize = 64 * 1024;
 
 /// What becomes of a connection when the server behind it ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +37,24 @@ struct State {
     server: watch::Sender<(SocketAddr, bool)>,
     /// Connections that ask something with this in it get no answer.
     unanswered: watch::Sender<Option<String>>,
+    /// Bytes that a connection brings from the server in ten milliseconds.
+    pace: AtomicUsize,
     links: Mutex<Vec<Arc<Link>>>,
+    /// A connection over which this is said is stuck from then on.
+    sticks_at: Mutex<Option<&'static [u8]>>,
+    /// How often it was said.
+    said: AtomicUsize,
+    /// Milliseconds that everything takes longer.
+    late_ms: AtomicU64,
+}
+
+impl State {
+    fn sticks(&self, asked: &[u8]) -> bool {
+        let Some(word) = *self.sticks_at.lock().expect("the lock") else { return false };
+        let count = asked.windows(word.len()).filter(|said| *said == word).count();
+        self.said.fetch_add(count, Ordering::AcqRel);
+        count > 0
+    }
 }
 
 /// One connection through it.
@@ -60,7 +82,9 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("its address");
         let (server, unanswered) = (watch::channel((server, false)).0, watch::channel(None).0);
-        let state = State { at_end, server, unanswered, links: Mutex::default() };
+        let (links, sticks_at, said) = (Mutex::default(), Mutex::default(), AtomicUsize::default());
+        let (pace, late_ms) = (AtomicUsize::new(usize::MAX), AtomicU64::default());
+        let state = State { at_end, server, unanswered, pace, links, sticks_at, said, late_ms };
         let (state, mut tasks) = (Arc::new(state), JoinSet::new());
         tasks.spawn(accept(listener, state.clone()));
         Self { address, state, _tasks: tasks }
@@ -75,6 +99,26 @@ impl Proxy {
         self.state.server.send_modify(|(_, is_held)| *is_held = true);
     }
 
+    /// Connections over which this is said are stuck from then on, the others are not. `None`: those that come are not, either.
+    pub(crate) fn stick_at(&self, word: Option<&'static [u8]>) {
+        *self.state.sticks_at.lock().expect("the lock") = word;
+    }
+
+    /// How often it was said.
+    pub(crate) fn said(&self) -> usize {
+        self.state.said.load(Ordering::Acquire)
+    }
+
+    /// Everything takes so much longer, each way, 64 KiB at a time.
+    pub(crate) fn delay(&self, late_ms: u64) {
+        self.state.late_ms.store(late_ms, Ordering::Release);
+    }
+
+    /// How many connections there were, ever.
+    pub(crate) fn connections(&self) -> usize {
+        self.links().len()
+    }
+
     pub(crate) fn release(&self) {
         self.state.server.send_modify(|(_, is_held)| *is_held = false);
     }
@@ -82,6 +126,15 @@ impl Proxy {
     /// Another server is behind it.
     pub(crate) fn switch(&self, server: SocketAddr) {
         self.state.server.send_replace((server, false));
+    }
+
+    /// What a server says comes at that pace from now on, on each connection.
+    pub(crate) fn slow_down(&self, bytes_per_second: usize) {
+        self.state.pace.store(bytes_per_second / 100, Ordering::Release);
+    }
+
+    pub(crate) fn speed_up(&self) {
+        self.state.pace.store(usize::MAX, Ordering::Release);
     }
 
     fn links(&self) -> Vec<Arc<Link>> {
@@ -178,6 +231,16 @@ async fn introduce(server: &mut TcpStream, unanswered: &[u8]) -> Option<()> {
     server.write_all(unanswered).await.ok()
 }
 
+/// Whatever else is said over a connection that is stuck.
+async fn swallow(client: &mut TcpStream, state: &State) -> Ended {
+    let mut asked = Vec::with_capacity(CHUNK);
+    while client.read_buf(&mut asked).await.is_ok_and(|count| count > 0) {
+        state.sticks(&asked);
+        asked.clear();
+    }
+    Ended::Client
+}
+
 async fn carry(
     client: &mut TcpStream,
     server: &mut TcpStream,
@@ -185,16 +248,30 @@ async fn carry(
     link: &Link,
     unanswered: &mut Vec<u8>,
 ) -> Ended {
-    let (mut asked, mut said) = (Vec::new(), Vec::new());
+    // As large as what is read at once: an empty one would grow by 64 bytes, and stay there.
+    let (mut asked, mut said) = (Vec::with_capacity(CHUNK), Vec::with_capacity(CHUNK));
     let (mut servers, mut to_be_unanswered) = (state.server.subscribe(), state.unanswered.subscribe());
+    // When the server may be read again.
+    let mut turn = Instant::now();
     loop {
         asked.clear();
         said.clear();
+        let pace = state.pace.load(Ordering::Acquire);
+        let next = async {
+            sleep_until(turn).await;
+            if pace == usize::MAX {
+                return server.read_buf(&mut said).await;
+            }
+            (&mut *server).take(pace as u64).read_buf(&mut said).await
+        };
         tokio::select! {
             read = client.read_buf(&mut asked) => match read {
                 Ok(count) if count > 0 => {
                     if asked.windows(9).any(|word| word == b"SUBSCRIBE") {
                         link.listens.store(true, Ordering::Release);
+                    }
+                    if state.sticks(&asked) {
+                        return swallow(client, state).await;
                     }
                     let is_in = |text: &String| asked.windows(text.len()).any(|word| word == text.as_bytes());
                     if to_be_unanswered.borrow().as_ref().is_some_and(is_in) {
@@ -204,10 +281,13 @@ async fn carry(
                 }
                 _ => return Ended::Client,
             },
-            read = server.read_buf(&mut said) => match read {
+            read = next => match read {
                 Ok(count) if count > 0 => unanswered.clear(),
                 _ => return Ended::Server,
             },
+        }
+        if !said.is_empty() && pace != usize::MAX {
+            turn = Instant::now() + Duration::from_millis(10) * said.len() as u32 / pace as u32;
         }
         if servers.wait_for(|(_, is_held)| !is_held).await.is_err() {
             return Ended::Client;
@@ -217,6 +297,10 @@ async fn carry(
             if to_be_unanswered.wait_for(Option::is_none).await.is_err() {
                 return Ended::Client;
             }
+        }
+        let late_ms = state.late_ms.load(Ordering::Acquire);
+        if late_ms > 0 {
+            sleep(Duration::from_millis(late_ms)).await;
         }
         if !said.is_empty() && !link.is_deaf.load(Ordering::Acquire) && client.write_all(&said).await.is_err()
         {

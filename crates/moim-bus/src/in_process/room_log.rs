@@ -280,6 +280,7 @@ impl RoomLog {
             stored: self.committed,
             // Rows are stored in their order.
             version: 0,
+            late: None,
             rows: self.ring.iter().skip(skip).cloned().collect(),
         }
     }

@@ -1,11 +1,27 @@
 //! Which loads a room needs: one on its way, one waiting, never more, however many join.
 //! Not here: what is done with what they found (`serve`).
 
-use std::{collections::VecDeque, sync::Arc, time::Instant};
+use std::{
+    collections::VecDeque,
+    hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use moim_protocol::{MemberKey, Message, Position, Seq};
+use moim_protocol::{MemberKey, Message, Position, RoomId, Seq};
 
 use super::TAIL_MAX;
+
+/// How soon after a failed load the next one is tried.
+const RETRY: Duration = Duration::from_millis(500);
+/// And how much later at most, each room at its own moment: what failed for all of them may only be busy.
+const RETRY_SPREAD_MS: u64 = 500;
+
+/// When the next load is tried.
+pub(super) fn retry_after(room: &RoomId) -> Duration {
+    let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(room);
+    RETRY + Duration::from_millis(hash % RETRY_SPREAD_MS)
+}
 
 /// A load's number in its room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -130,5 +146,20 @@ impl Loads {
         self.unanswered -= 1;
         let flight = self.in_flight.take_if(|flight| flight.id == id)?;
         Some(Finished { joiners: flight.joiners, tail: flight.tail, tail_lost: flight.tail_lost })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rooms_do_not_all_try_again_at_the_same_moment() {
+        let at = |nth: usize| retry_after(&RoomId::trusted(format!("room-{nth}"))).as_millis();
+        let mut all: Vec<_> = (0..1000).map(at).collect();
+        all.sort_unstable();
+        assert!(all[0] >= 500 && all[999] < 1000, "{all:?}");
+        all.dedup();
+        assert!(all.len() > 250, "{} moments", all.len());
     }
 }

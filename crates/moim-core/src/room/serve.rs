@@ -12,7 +12,10 @@ use moim_protocol::{
     Profile, Seq, ServerFrame, UserName, limits,
 };
 
-use super::{LOAD_RETRY, LoadId, Loaded, MemberState, Phase, Place, Room, RoomOutput, load::Finished};
+use super::{
+    LoadId, Loaded, MemberState, Phase, Place, Room, RoomOutput,
+    load::{self, Finished},
+};
 use crate::Outgoing;
 
 impl<H: Clone> Room<H> {
@@ -46,7 +49,7 @@ impl<H: Clone> Room<H> {
                     self.refuse(now, joiner, code);
                 }
                 if !self.is_empty() {
-                    self.loads.retry(now + LOAD_RETRY);
+                    self.loads.retry(now + load::retry_after(&self.id));
                 }
             }
         }

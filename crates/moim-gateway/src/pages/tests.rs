@@ -48,6 +48,7 @@ struct FakeBus {
     unstored: Vec<Arc<Message>>,
     takes: Duration,
     version: Arc<AtomicU64>,
+    late: Option<(Seq, Seq)>,
     is_away: bool,
     /// The ring is read, and then the bus is cut off.
     is_cut_off_midway: bool,
@@ -94,6 +95,7 @@ impl Bus for FakeBus {
                     None => last.map_or(Seq::ZERO, |row| row.seq),
                 },
                 version: self.version.load(Ordering::Relaxed),
+                late: self.late,
                 rows: self.ring.clone(),
             })
         }
@@ -132,7 +134,7 @@ impl Bus for FakeBus {
 fn whole_ring(rows: Vec<Arc<Message>>) -> Ring {
     let (first, last) = (rows.first().unwrap(), rows.last().unwrap());
     let stored = Seq(first.seq.0 - 1);
-    Ring { head: last.position(), last: Some(last.seq), stored, version: 0, rows }
+    Ring { head: last.position(), last: Some(last.seq), stored, version: 0, late: None, rows }
 }
 
 /// A store that takes its time.
@@ -354,6 +356,29 @@ async fn a_row_that_came_late_is_part_of_the_page() {
     let bus = FakeBus { ring: vec![row(1001, Some(1000), "e2")], ..FakeBus::default() };
     let page = pages(bus, &store).pages.page(&room(), PageWanted::Before(None), 10).await.unwrap();
     assert_eq!((seqs(&page.rows), page.complete), ([(33..=40).collect(), vec![1000, 1001]].concat(), true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_across_what_came_late_and_is_not_stored_is_not_complete() {
+    let ring = [rows(1..=10), vec![row(1000, Some(10), "e2"), row(1001, Some(1000), "e2")]].concat();
+    let store = SlowStore::of(ring.clone(), SECOND);
+    let bus = FakeBus { ring, late: Some((Seq(11), Seq(12))), ..FakeBus::default() };
+    let pages = pages(bus, &store).pages;
+    let is_complete = async |wanted, limit| pages.page(&room(), wanted, limit).await.unwrap().complete;
+    for (wanted, limit, complete) in [
+        (PageWanted::Before(None), 2, true),
+        (PageWanted::Before(None), 3, false),
+        (PageWanted::Before(Some(Seq(11))), 100, true),
+        (PageWanted::Before(Some(Seq(12))), 100, false),
+        (PageWanted::After(Seq(8)), 2, true),
+        (PageWanted::After(Seq(8)), 3, false),
+        (PageWanted::After(Seq(11)), 1, false),
+        (PageWanted::After(Seq(12)), 100, true),
+    ] {
+        assert_eq!(is_complete(wanted, limit).await, complete, "{wanted:?} {limit}");
+    }
+    let loaded = pages.load(&room(), Some(Seq(10))).await.unwrap();
+    assert_eq!((seqs(&loaded.rows), loaded.floor, loaded.complete), (vec![1000, 1001], Seq(12), false));
 }
 
 #[tokio::test(start_paused = true)]

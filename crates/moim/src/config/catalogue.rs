@@ -21,6 +21,9 @@ pub(crate) struct Key {
     pub(crate) kind: Kind,
     /// Whether its value is shown to nobody.
     pub(crate) secret: bool,
+    /// From where to where a number may be, where that is not all of its kind. `validate` of its section judges by it, and a
+    /// test holds the two together.
+    pub(crate) bounds: Option<(u64, u64)>,
     /// What it means.
     pub(crate) about: &'static str,
 }
@@ -45,14 +48,24 @@ pub(crate) enum Kind {
 }
 
 // TOML has no larger integer.
-const ANY: Kind = Kind::Whole(i64::MAX as u64);
+const MOST: u64 = i64::MAX as u64;
+const ANY: Kind = Kind::Whole(MOST);
+const MIB: u64 = 1024 * 1024;
 
 const fn key(name: &'static str, kind: Kind, about: &'static str) -> Key {
-    Key { name, kind, secret: false, about }
+    Key { name, kind, secret: false, bounds: None, about }
+}
+
+const fn number(name: &'static str, low: u64, high: u64, about: &'static str) -> Key {
+    Key { name, kind: ANY, secret: false, bounds: Some((low, high)), about }
+}
+
+const fn small(name: &'static str, low: u64, high: u64, about: &'static str) -> Key {
+    Key { kind: Kind::Whole(u32::MAX as u64), ..number(name, low, high, about) }
 }
 
 const fn secret(name: &'static str, kind: Kind, about: &'static str) -> Key {
-    Key { name, kind, secret: true, about }
+    Key { name, kind, secret: true, bounds: None, about }
 }
 
 /// All of them, in the order they are told.
@@ -90,32 +103,56 @@ pub(crate) const SECTIONS: &[Section] = &[
         name: "limits",
         about: "Bounds, and what a client meets beyond them.",
         keys: &[
-            key("message_bytes_max", ANY, "Largest message in bytes. Over it: close 1009."),
-            key("connections_max", ANY, "Open connections on this node. Over it: 503."),
-            key(
+            number("message_bytes_max", 128, 64 * MIB, "Largest message in bytes. Over it: close 1009."),
+            number("connections_max", 1, 10_000_000, "Open connections on this node. Over it: 503."),
+            number(
                 "connections_per_address_max",
-                ANY,
+                1,
+                10_000_000,
                 "Open connections from one address, but for loopback and trusted proxies. Over it: 429.",
             ),
-            key("rooms_per_connection_max", ANY, "Rooms one connection may be in. Over it: too_many_rooms."),
-            key(
+            number(
+                "rooms_per_connection_max",
+                1,
+                10_000,
+                "Rooms one connection may be in. Over it: too_many_rooms.",
+            ),
+            small(
                 "messages_per_second",
-                Kind::Whole(u32::MAX as u64),
+                1,
+                1_000_000,
                 "Frames a second from one connection. Over it: rate_limited.",
             ),
-            key("room_name_chars_max", ANY, "Longest room name in characters. Over it: room_invalid."),
-            key("username_chars_max", ANY, "Longest user name in characters. Over it: username_invalid."),
-            key(
+            number(
+                "room_name_chars_max",
+                1,
+                1_000,
+                "Longest room name in characters. Over it: room_invalid.",
+            ),
+            number(
+                "username_chars_max",
+                1,
+                1_000,
+                "Longest user name in characters. Over it: username_invalid.",
+            ),
+            number(
                 "outbox_bytes_max",
-                ANY,
+                4096,
+                1024 * MIB,
                 "Bytes that may wait for one slow reader. Over it: gap, or close 1013.",
             ),
-            key(
+            number(
                 "stalled_reader_seconds",
-                ANY,
+                1,
+                3600,
                 "Seconds a reader may take nothing while bytes wait for it. Over it: close 1013.",
             ),
-            key("resume_messages_max", ANY, "Messages a resume replays. Further behind: recovered = false."),
+            number(
+                "resume_messages_max",
+                20,
+                100_000,
+                "Messages a resume replays. Further behind: recovered = false.",
+            ),
         ],
     },
     Section {
@@ -151,16 +188,23 @@ pub(crate) const SECTIONS: &[Section] = &[
         about: "The store of kind embedded.",
         keys: &[
             key("path", Kind::Text, "The folder of its files; made at the first start. One moim at a time."),
-            key("cache_bytes", ANY, "Memory for what is read from disk."),
-            key(
+            number("cache_bytes", MIB, 1024 * 1024 * MIB, "Memory for what is read from disk."),
+            number(
                 "memtable_bytes",
-                ANY,
+                MIB,
+                1024 * MIB,
                 "Memory for new messages before they are sorted into files; up to five times this.",
             ),
-            key("journal_bytes_max", ANY, "Disk for the journal, which is read again after a crash."),
-            key(
+            number(
+                "journal_bytes_max",
+                64 * MIB,
+                64 * 1024 * MIB,
+                "Disk for the journal, which is read again after a crash.",
+            ),
+            number(
                 "commit_linger_micros",
-                ANY,
+                0,
+                20_000,
                 "Microseconds a commit waits for others when several come at once. 0: never.",
             ),
         ],
@@ -169,8 +213,8 @@ pub(crate) const SECTIONS: &[Section] = &[
         name: "memory",
         about: "The store of kind memory.",
         keys: &[
-            key("rows_per_room_max", ANY, "Messages kept of one room; the oldest go."),
-            key("bytes_max", ANY, "Bytes kept in all; the oldest of the largest room go."),
+            number("rows_per_room_max", 1, MOST, "Messages kept of one room; the oldest go."),
+            number("bytes_max", 16 * MIB, MOST, "Bytes kept in all; the oldest of the largest room go."),
         ],
     },
     CASSANDRA,
@@ -242,17 +286,19 @@ const REDIS: Section = Section {
             Kind::Text,
             "In front of every key and channel: several clusters can share a Redis.",
         ),
-        key(
+        small(
             "partitions",
-            Kind::Whole(u32::MAX as u64),
+            1,
+            4096,
             "Parts that rooms are spread over. The same on every node, and for good.",
         ),
-        key(
+        small(
             "ring_rows",
-            Kind::Whole(u32::MAX as u64),
+            1,
+            u32::MAX as u64,
             "Newest messages of a room kept in Redis when they are stored.",
         ),
-        key("room_idle_seconds", ANY, "Seconds after which a silent, stored room leaves Redis."),
+        number("room_idle_seconds", 2, MOST, "Seconds after which a silent, stored room leaves Redis."),
         key(
             "tail_bytes_max",
             ANY,
@@ -271,9 +317,10 @@ const CASSANDRA: Section = Section {
             "Nodes to ask first, as host:port; the others are learned from them.",
         ),
         key("keyspace", Kind::Text, "Where the tables are."),
-        key(
+        small(
             "replication_factor",
-            Kind::Whole(u32::MAX as u64),
+            1,
+            16,
             "Copies of each message, when `moim migrate` makes the keyspace. 3 nodes and 3 copies survive the loss of one.",
         ),
         key(
@@ -290,24 +337,17 @@ const CASSANDRA: Section = Section {
         ),
         key("tls_cert_file", Kind::Text, "PEM file of our own certificate, where the cluster wants one."),
         key("tls_key_file", Kind::Text, "PEM file of its key."),
-        key("connect_timeout_millis", ANY, "Milliseconds to open a connection to a node."),
-        key("read_timeout_millis", ANY, "Milliseconds a read may take, its retries included."),
-        key("write_timeout_millis", ANY, "Milliseconds a write may take, its retries included."),
-        key(
+        number("connect_timeout_millis", 100, 60_000, "Milliseconds to open a connection to a node."),
+        number("read_timeout_millis", 50, 60_000, "Milliseconds a read may take, its retries included."),
+        number("write_timeout_millis", 50, 60_000, "Milliseconds a write may take, its retries included."),
+        number(
             "speculative_after_millis",
-            ANY,
+            0,
+            60_000,
             "Milliseconds after which a read is also sent to another node. 0: never.",
         ),
-        key(
-            "reads_at_once_max",
-            Kind::Whole(u32::MAX as u64),
-            "Pages read at once; each may hold 16 MiB. Beyond it they wait.",
-        ),
-        key(
-            "writes_at_once_max",
-            Kind::Whole(u32::MAX as u64),
-            "Batches written at once. Beyond it they wait.",
-        ),
+        small("reads_at_once_max", 1, 1024, "Pages read at once; each may hold 16 MiB. Beyond it they wait."),
+        small("writes_at_once_max", 1, 1024, "Batches written at once. Beyond it they wait."),
     ],
 };
 
@@ -353,7 +393,33 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::{Kind, SECTIONS, keys};
-    use crate::config::Config;
+    use crate::config::{Config, Faults, Sources, load};
+
+    /// The bounds that are documented are those that are judged by.
+    #[test]
+    fn bounds_are_those_of_the_sections() {
+        let is_refused = |key: &str, value: u64| {
+            let variables =
+                vec![(format!("MOIM__{}", key.replace('.', "__").to_uppercase()), value.to_string())];
+            let loaded = load(&Sources { variables, ..Sources::default() });
+            loaded.is_err_and(|Faults(faults)| faults.iter().any(|fault| fault.key == key))
+        };
+        for (section, key) in keys() {
+            let name = format!("{}.{}", section.name, key.name);
+            let Kind::Whole(most) = key.kind else { continue };
+            // Its seconds are judged by one another.
+            if section.name == "drain" {
+                continue;
+            }
+            let (low, high) = key.bounds.unwrap_or((0, most));
+            assert!(
+                !is_refused(&name, low) && !is_refused(&name, high),
+                "{name}: {low} to {high} must be good"
+            );
+            assert!(low == 0 || is_refused(&name, low - 1), "{name}: {low} is not the least");
+            assert!(high == most || is_refused(&name, high + 1), "{name}: {high} is not the most");
+        }
+    }
 
     // An option that is not set has no place in a serialised Config.
     const UNSET_BY_DEFAULT: [&str; 1] = ["auth.mode"];

@@ -1,7 +1,7 @@
 //! What is wrong with a configuration: every fault as one line that says where, what, and what to do.
 //! Not here: finding the faults (`file`, `environment`, `value`, each section's `validate`).
 
-use std::fmt;
+use moim_protocol::Language;
 
 use super::{
     catalogue::{SECTIONS, Section},
@@ -78,21 +78,28 @@ impl Fault {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Faults(pub(crate) Vec<Fault>);
 
-impl std::error::Error for Faults {}
-
-impl fmt::Display for Faults {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.len() {
-            1 => writeln!(f, "the configuration has a fault:")?,
-            n => writeln!(f, "the configuration has {n} faults:")?,
-        }
+impl Faults {
+    /// All of them, each on a line, and what to do next. The lines themselves are English: they quote keys and values.
+    pub(crate) fn in_words(&self, language: Language) -> String {
+        let mut text = match (language, self.0.len()) {
+            (Language::English, 1) => "the configuration has a fault:\n".to_owned(),
+            (Language::English, n) => format!("the configuration has {n} faults:\n"),
+            (Language::Korean, n) => format!("설정에 잘못이 {n}개 있습니다:\n"),
+        };
         for fault in &self.0 {
             match &fault.place {
-                Some(place) => writeln!(f, "  {place}: {}", fault.text)?,
-                None => writeln!(f, "  {}", fault.text)?,
+                Some(place) => text += &format!("  {place}: {}\n", fault.text),
+                None => text += &format!("  {}\n", fault.text),
             }
         }
-        write!(f, "`moim config --help` tells how settings are written, `moim check-config` tries them.")
+        text + match language {
+            Language::English => {
+                "`moim config --help` tells how settings are written, `moim check-config` tries them."
+            }
+            Language::Korean => {
+                "설정을 쓰는 방법은 `moim config --help`에 있고, `moim check-config`로 확인할 수 있습니다."
+            }
+        }
     }
 }
 

@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn a_secret_is_hidden() {
-        let key = Key { name: "token", kind: Kind::Text, secret: true, about: "A token." };
+        let key = Key { name: "token", kind: Kind::Text, secret: true, bounds: None, about: "A token." };
         let text = line(&key, Some(&toml::Value::from("hunter2")), Some("moim.toml:3"));
         assert_eq!(text, "# A token.\ntoken = \"(hidden)\"  # from moim.toml:3\n");
         assert_eq!(line(&key, Some(&toml::Value::from("")), None), "# A token.\ntoken = \"\"\n");

@@ -6,6 +6,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod article;
 mod cost;
 mod crowd;
 mod door;

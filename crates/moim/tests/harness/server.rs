@@ -8,6 +8,7 @@ use std::{
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
+    sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
 
@@ -44,7 +45,10 @@ impl Server {
     /// On a port that no outgoing connection can have taken when it starts again: clients that knock at a dead server's
     /// port would else, one time in thousands, be given that very port as their own.
     pub(crate) async fn start_to_be_restarted(settings: &[(&str, &str)]) -> Self {
-        let seed = usize::try_from(std::process::id()).unwrap_or(0) * 7919 + settings.len();
+        // Tests of one program start theirs at the same time.
+        static STARTED: AtomicUsize = AtomicUsize::new(0);
+        let nth = STARTED.fetch_add(1, Ordering::Relaxed);
+        let seed = usize::try_from(std::process::id()).unwrap_or(0) * 7919 + nth * 3331;
         let port = (0..10_000)
             .map(|n| 10_000 + u16::try_from((seed + n * 31) % 20_000).unwrap_or(0))
             .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
@@ -184,6 +188,8 @@ fn spawn(folder: &Path, listen: &str, settings: &[(String, String)]) -> Child {
         .args(["--listen", listen, "--ops-listen", "127.0.0.1:0", "--data"])
         .arg(folder.join("data"))
         .envs(settings.iter().map(|(name, value)| (name, value)))
+        // Its banner is read.
+        .env("MOIM_LANG", "en")
         .stdin(Stdio::null())
         .stdout(File::create(banner_of(folder)).unwrap())
         .stderr(log)

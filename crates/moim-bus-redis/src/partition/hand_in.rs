@@ -1,0 +1,76 @@
+//! What a node knows of a partition that Redis may have lost, and in which generation it has said so.
+//! Not here: how it is said (`recovery`, `late`), how long it is kept (`tail`).
+
+use std::{sync::Arc, time::Instant};
+
+use moim_bus::BusError;
+use moim_protocol::{Epoch, Message, RoomId, Seq, Timestamp};
+
+use super::{Partition, Waiting, reply};
+use crate::{
+    event,
+    tail::{LogId, Recent},
+};
+
+/// What a node hands in.
+pub(crate) struct HandIn {
+    pub(crate) rows: Vec<Arc<Message>>,
+    pub(crate) recent: Vec<Recent>,
+    pub(crate) highest: Vec<(RoomId, Seq, Epoch, Timestamp)>,
+}
+
+impl Partition {
+    /// What it knows is in that generation. `round`: what was handed in before it is gone.
+    pub(crate) fn has_handed_in(&self, epoch: &Epoch, round: &str) -> bool {
+        let state = self.lock();
+        let has = |(of, at): &(Epoch, String)| of == epoch && at == round;
+        state.opened.as_ref() == Some(epoch) || state.handed_in.as_ref().is_some_and(has)
+    }
+
+    pub(crate) fn handed_in(&self, epoch: &Epoch, round: &str) {
+        self.lock().handed_in = Some((epoch.clone(), round.to_owned()));
+    }
+
+    /// What Redis may have lost. Of the log of that generation it has everything up to that place, or had it and it was stored:
+    /// handed in again, it would only fill a Redis that is nearly full.
+    pub(crate) fn hand_in_above(&self, (epoch, top): &(Epoch, LogId)) -> HandIn {
+        if self.lock().opened.as_ref() != Some(epoch) {
+            return self.hand_in();
+        }
+        let is_there =
+            |of: &Epoch, time: Timestamp| event::generation_of(of) == *epoch && time.micros <= *top;
+        let mut state = self.lock();
+        let mut recent = state.tail.recent(Instant::now());
+        recent.retain(|recent| !is_there(&recent.epoch, recent.time));
+        let mut highest = state.tail.highest();
+        highest.retain(|(_, _, of, time)| !is_there(of, *time));
+        HandIn { rows: state.tail.rows_above(*top), recent, highest }
+    }
+
+    pub(crate) fn hand_in(&self) -> HandIn {
+        let mut state = self.lock();
+        let recent = state.tail.recent(Instant::now());
+        HandIn { rows: state.tail.rows(), recent, highest: state.tail.highest() }
+    }
+
+    /// A row that was sent again meanwhile, and is in the log under another number: this one will never be stored, nor be handed
+    /// in once more. Who waits for it gets the other one when it is sent again.
+    pub(crate) fn has_another_number(&self, row: &Message) {
+        let mut state = self.lock();
+        state.tail.remove(&row.room, row.seq);
+        let mut gone = Vec::new();
+        for list in state.waiting.values_mut() {
+            gone.extend(list.extract_if(.., |waiting| waiting.receipt.id == row.id));
+        }
+        state.waiting.retain(|_, list| !list.is_empty());
+        drop(state);
+        for Waiting { answer, .. } in gone {
+            let why = "it has another number now, and the same client id is safe to send again";
+            reply(answer, Err(BusError::Unavailable(why.into())));
+        }
+    }
+
+    pub(crate) fn knows_nothing(&self) -> bool {
+        self.lock().tail.knows_nothing(Instant::now())
+    }
+}

@@ -1,0 +1,142 @@
+//! Orders to a run from outside, a line each: a mark in its figures, its end, and where it is.
+//! Not here: what is done to the cluster meanwhile (`cargo xtask drill`).
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    thread,
+    time::Duration,
+};
+
+use crate::{crowd::MarkKind, fault::Fault};
+
+const HELP: &str = "mark calm|fault|settling|event NAME, cut SHARE SECONDS, end, phase";
+/// Full: whoever orders waits; the run takes orders many times a second.
+const ORDERS_MAX: usize = 16;
+/// One who connects and says nothing keeps nobody from ordering for longer.
+const LINE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What a run can be told.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Order {
+    Mark(MarkKind, String),
+    /// That share of connections breaks; they come back within that time.
+    Cut(f64, Duration),
+    End,
+}
+
+/// The run's side of it.
+pub(super) struct Control {
+    orders: Option<Receiver<Order>>,
+    phase: Arc<Mutex<&'static str>>,
+}
+
+impl Control {
+    /// Listens there, if anywhere.
+    pub(super) fn open(address: Option<SocketAddr>) -> Result<Self, Fault> {
+        let phase = Arc::new(Mutex::new("joining"));
+        let Some(address) = address else { return Ok(Self { orders: None, phase }) };
+        let listener =
+            TcpListener::bind(address).map_err(Fault::io(format!("cannot listen on {address}")))?;
+        let (orders, taken) = sync_channel(ORDERS_MAX);
+        let shown = phase.clone();
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                // Whoever does not wait for the answer does not get one.
+                answer(stream, &orders, &shown).ok();
+            }
+        });
+        Ok(Self { orders: Some(taken), phase })
+    }
+
+    pub(super) fn enter(&self, phase: &'static str) {
+        *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = phase;
+    }
+
+    pub(super) fn next(&self) -> Option<Order> {
+        self.orders.as_ref()?.try_recv().ok()
+    }
+}
+
+fn answer(stream: TcpStream, orders: &SyncSender<Order>, phase: &Mutex<&'static str>) -> std::io::Result<()> {
+    stream.set_read_timeout(Some(LINE_TIMEOUT))?;
+    let mut line = String::new();
+    BufReader::new(&stream).read_line(&mut line)?;
+    let line = line.trim();
+    if line == "phase" {
+        let phase = *phase.lock().unwrap_or_else(PoisonError::into_inner);
+        return writeln!(&stream, "{phase}");
+    }
+    match parse(line).map(|order| orders.send(order)) {
+        Some(Ok(())) => writeln!(&stream, "ok"),
+        Some(Err(_)) => writeln!(&stream, "it is over"),
+        None => writeln!(&stream, "not understood: {line}; {HELP}"),
+    }
+}
+
+fn parse(line: &str) -> Option<Order> {
+    match line.split_once(' ') {
+        None if line == "end" => Some(Order::End),
+        Some(("mark", rest)) => {
+            let (kind, name) = rest.split_once(' ')?;
+            Some(Order::Mark(MarkKind::of(kind)?, name.to_owned()))
+        }
+        Some(("cut", rest)) => {
+            let (share, seconds) = rest.split_once(' ')?;
+            let share = share.parse().ok().filter(|share| (0.0..=1.0).contains(share))?;
+            Some(Order::Cut(share, Duration::try_from_secs_f64(seconds.parse().ok()?).ok()?))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+
+    #[test]
+    fn orders_are_understood_or_refused() {
+        let slow = Order::Mark(MarkKind::Fault, "slow store".into());
+        assert_eq!(parse("mark fault slow store"), Some(slow));
+        assert_eq!(parse("end"), Some(Order::End));
+        assert_eq!(parse("cut 0.5 2"), Some(Order::Cut(0.5, Duration::from_secs(2))));
+        for wrong in [
+            "cut 0.5",
+            "cut 2 1",
+            "cut NaN 1",
+            "cut 1 -1",
+            "",
+            "mark",
+            "mark fault",
+            "mark nothing x",
+            "ending",
+            "phase now",
+        ] {
+            assert_eq!(parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_run_is_told_and_tells_where_it_is() {
+        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap();
+        let control = Control::open(Some(free)).unwrap();
+        let tell = |line: &str| {
+            let mut stream = TcpStream::connect(free).unwrap();
+            stream.write_all(line.as_bytes()).unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            answer
+        };
+        assert_eq!(tell("phase\n"), "joining\n");
+        control.enter("speaking");
+        assert_eq!(tell("phase\n"), "speaking\n");
+        assert_eq!((tell("end\n"), control.next(), control.next()), ("ok\n".into(), Some(Order::End), None));
+        assert!(tell("sing\n").starts_with("not understood"));
+    }
+}
