@@ -81,11 +81,12 @@ impl Bus for FakeBus {
             if self.is_away {
                 return Err(BusError::Unavailable("cut off".into()));
             }
+            let mut ring = self.ring.clone();
             if let (Some(store), Some(last)) = (&self.moves_on, self.ring.last()) {
                 store.rows.lock().unwrap().extend(self.ring.iter().cloned());
-                return Ok(whole_ring(rows(last.seq.0 + 1..=last.seq.0 + self.ring.len() as u64)));
+                ring = rows(last.seq.0 + 1..=last.seq.0 + self.ring.len() as u64);
             }
-            let last = self.ring.last();
+            let last = ring.last();
             let none = Position { epoch: Epoch::trusted("e"), seq: Seq::ZERO };
             Ok(Ring {
                 head: last.map_or(none, |row| row.position()),
@@ -96,7 +97,7 @@ impl Bus for FakeBus {
                 },
                 version: self.version.load(Ordering::Relaxed),
                 late: self.late,
-                rows: self.ring.clone(),
+                rows: ring,
             })
         }
         .boxed()
@@ -128,13 +129,6 @@ impl Bus for FakeBus {
     }
 
     fn close(&self) {}
-}
-
-/// All below it is stored.
-fn whole_ring(rows: Vec<Arc<Message>>) -> Ring {
-    let (first, last) = (rows.first().unwrap(), rows.last().unwrap());
-    let stored = Seq(first.seq.0 - 1);
-    Ring { head: last.position(), last: Some(last.seq), stored, version: 0, late: None, rows }
 }
 
 /// A store that takes its time.
