@@ -65,7 +65,7 @@ impl Room {
 
     /// Merges rows of these numbers, each after the one before it.
     async fn merge(&self, numbers: std::ops::RangeInclusive<u64>) -> String {
-        let mut keys: Vec<_> = ["gen", "head", "ring", "log"].map(str::to_owned).into();
+        let mut keys: Vec<_> = ["gen", "absent", "head", "ring", "log"].map(str::to_owned).into();
         let mut args: Vec<_> = [EPOCH, "1"].map(str::to_owned).into();
         for seq in numbers {
             keys.push(format!("answer{seq}"));
@@ -205,8 +205,8 @@ async fn what_nobody_hands_in_is_stored() {
 async fn nothing_is_handed_in_once_the_merge_has_begun() {
     let room = Room::of("recovering").await;
     let hand_in = async || -> String {
-        let args = [EPOCH, "node", "1", "600000", "1", "node", "item"];
-        room.call(HAND_IN, &["gen", "handed", "waited", "staged"], &args).await
+        let args = [EPOCH, "0", "node", "1", "1", "node", "item"];
+        room.call(HAND_IN, &["gen", "absent", "staged"], &args).await
     };
     assert_eq!(hand_in().await, "recovering");
     let _: i64 = room.redis.ask("HSET gen state merging").await;
