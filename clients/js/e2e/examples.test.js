@@ -151,10 +151,24 @@ test('the lines of the lobby work as they are copied, whatever the room is calle
   await said(room, ['안녕하세요', 'hello', 'hello']);
 });
 
-test('a line is copied with one press', async () => {
-  const minsu = await people.arrive(server.origin, { permissions: ['clipboard-read', 'clipboard-write'] });
+test('a line is copied with one press, and that it was stays told', async () => {
+  let counted = () => {};
+  const held = new Promise((release) => {
+    counted = () => release(null);
+  });
+  const options = { permissions: ['clipboard-read', 'clipboard-write'] };
+  const minsu = await people.arrive(server.origin, options, (page) =>
+    page.route('**/api/v1/rooms/general', async (route) => {
+      await held;
+      await route.continue();
+    }),
+  );
   await minsu.part('copy').click();
   await minsu.shows('copied', '복사했습니다');
   const copied = await minsu.page.evaluate(() => navigator.clipboard.readText());
   assert.equal(copied, await minsu.part('line').textContent());
+  // Who is here comes when the server answers.
+  counted();
+  await minsu.part('room-here').filter({ hasText: '지금' }).waitFor();
+  await minsu.shows('copied', '복사했습니다');
 });

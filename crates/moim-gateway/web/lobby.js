@@ -71,9 +71,13 @@ export class Lobby {
   }
 
   redraw() {
-    const { hereNow } = texts();
-    this.#here.textContent = this.#known ? hereNow(this.#known.userCount) : '';
+    this.#drawCount();
+    // Of other lines, or in other words.
     element('copied').textContent = '';
+  }
+
+  #drawCount() {
+    this.#here.textContent = this.#known ? texts().hereNow(this.#known.userCount) : '';
   }
 
   #roomChanged() {
@@ -90,6 +94,6 @@ export class Lobby {
     const state = await roomState(room);
     if (!this.isShown || room !== (this.#room.value.trim() || 'general')) return;
     this.#known = state && { room, userCount: state.userCount };
-    this.redraw();
+    this.#drawCount();
   }
 }

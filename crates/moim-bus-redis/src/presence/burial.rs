@@ -34,9 +34,10 @@ impl Presence {
         }
     }
 
-    /// Whether a node counts as alive.
+    /// Whether a node counts as alive: it has been heard of, and is not buried. While Redis is away leases end that nobody can
+    /// renew, and counts that are read before the next heartbeat are not without their nodes for that.
     pub(crate) fn is_alive(&self, node: NodeId) -> bool {
-        node == self.node || self.lock().alive.get(&node).is_some_and(|until| *until > Instant::now())
+        node == self.node || self.lock().alive.contains_key(&node)
     }
 
     /// Nodes that may know something of a lost generation: all that are not buried. By memory, and not by the clock: Redis may
