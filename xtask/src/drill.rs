@@ -60,7 +60,7 @@ pub(crate) struct DrillArgs {
     /// Outages as long as the promises name them, ten minutes instead of half a one
     #[arg(long)]
     full: bool,
-    /// Leave a rule out of a copy of the code, and see that its fault catches it: names of the table, or `all`
+    /// Leave a rule out of a copy of the code, and see that its fault or its test catches it: names of the table, or `all`
     #[arg(long, value_name = "NAME,…", value_delimiter = ',', conflicts_with = "faults")]
     plant: Vec<String>,
     /// Another moim than the one built from here
@@ -99,7 +99,7 @@ pub(crate) fn run(workspace: &Workspace, args: &DrillArgs) -> Result<(), Fault> 
         return Ok(());
     }
     if !args.plant.is_empty() {
-        return plant(workspace, args, &plants::chosen(&args.plant)?);
+        return plants::trial::run(workspace, args, &plants::chosen(&args.plant)?);
     }
     let (scales, faults): (Vec<_>, Vec<_>) =
         args.faults.iter().cloned().partition(|name| scale::named(name).is_some());
@@ -159,34 +159,6 @@ fn each(
     }
     page::write(workspace, programs, "faults", &page::of_faults(&report, args.seed))?;
     report.outcome()
-}
-
-/// Each must break a promise: one that does not is a hole in the drill.
-fn plant(workspace: &Workspace, args: &DrillArgs, chosen: &[&plants::Plant]) -> Result<(), Fault> {
-    let place = Place::make(workspace, "drill")?;
-    let mut store = Store::start(workspace, &place)?;
-    let mut programs = Programs::build(workspace, args)?;
-    store.ready(workspace, &place)?;
-    let mut missed = Vec::new();
-    for plant in chosen {
-        println!("planted {}: without \"{}\"", plant.name, plant.rule);
-        programs.moim = plants::build(workspace, plant)?;
-        let fault = faults::named(plant.shows_under)?;
-        println!("{}", report::HEAD);
-        let line = one(workspace, args, &programs, &place, &mut store, fault)?;
-        println!("{line}");
-        if line.is_clean() {
-            missed.push(plant.name);
-        } else {
-            println!("caught: {}", line.kinds());
-        }
-    }
-    if missed.is_empty() {
-        place.forget();
-        return Ok(());
-    }
-    let what = format!("planted and not caught: {}", missed.join(", "));
-    Err(Fault::new(what, "sharpen the fault it must show under, or the checker"))
 }
 
 fn chosen(names: &[String]) -> Result<Vec<&'static Named>, Fault> {

@@ -1,13 +1,15 @@
-//! Planted faults: patches that each leave out one rule of the design. A drill that does not catch one proves nothing there.
-//! Not here: the patches (`xtask/plants`), what judges (`moim-loadtest check`).
+//! Planted faults: patches that each leave out one rule of the design. What does not catch one proves nothing about that rule.
+//! Not here: the patches (`xtask/plants`), how they are tried (`trial`), what judges (`moim-loadtest check`, the crates' tests).
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+mod table;
+mod tree;
+pub(crate) mod trial;
+
+use std::fmt;
 
 use crate::fault::Fault;
-use crate::process::{capture, stream};
-use crate::workspace::Workspace;
+
+pub(crate) use table::PLANTS;
 
 const PATCHES: &str = "xtask/plants";
 
@@ -17,19 +19,52 @@ pub(crate) struct Plant {
     pub(crate) name: &'static str,
     /// The rule that it leaves out.
     pub(crate) rule: &'static str,
-    /// The fault under which that must show.
-    pub(crate) shows_under: &'static str,
+    pub(crate) caught_by: CaughtBy,
 }
 
-#[rustfmt::skip] // one line a plant reads as the table it is
-pub(crate) const PLANTS: &[Plant] = &[
-    Plant { name: "client-id-unscoped",  rule: "a clientId belongs to its sender",                          shows_under: "none" },
-    Plant { name: "no-duplicate-check",  rule: "the same clientId is the same message",                     shows_under: "gateway-kill" },
-    Plant { name: "no-hole-filling",     rule: "a hole is filled before anything is delivered on",          shows_under: "pubsub-cut" },
-    Plant { name: "no-hand-in",          rule: "what Redis has lost is handed in from the gateways' tails", shows_under: "redis-wipe-unstored" },
-    Plant { name: "ring-by-length",      rule: "the ring never drops what is not stored",                   shows_under: "holder-kill" },
-    Plant { name: "no-generation-check", rule: "a script reads the replication id itself",                  shows_under: "replica-failover-alive" },
-];
+/// What must fail because of it, and passes without it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CaughtBy {
+    /// The drill's fault of this name: the checker finds a violation.
+    Drill(&'static str),
+    /// A test, where it shows the fault faster or more surely.
+    Test(Test),
+}
+
+/// One test of one crate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Test {
+    pub(crate) package: &'static str,
+    /// `None`: among the unit tests.
+    pub(crate) target: Option<&'static str>,
+    /// With its modules.
+    pub(crate) name: &'static str,
+    /// In what it says when it fails: so it failed for this, and not because a server was late.
+    pub(crate) says: &'static str,
+}
+
+impl Test {
+    /// As cargo selects them.
+    fn selection(&self) -> Vec<&'static str> {
+        let package = ["--package", self.package];
+        match self.target {
+            Some(target) => [&package[..], &["--test", target]].concat(),
+            None => [&package[..], &["--lib"]].concat(),
+        }
+    }
+}
+
+impl fmt::Display for CaughtBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Drill(fault) => write!(f, "drill {fault}"),
+            Self::Test(Test { package, target: Some(target), name, .. }) => {
+                write!(f, "{package} {target} {name}")
+            }
+            Self::Test(Test { package, name, .. }) => write!(f, "{package} {name}"),
+        }
+    }
+}
 
 /// The plants of these names, or all of them.
 pub(crate) fn chosen(names: &[String]) -> Result<Vec<&'static Plant>, Fault> {
@@ -48,61 +83,14 @@ pub(crate) fn chosen(names: &[String]) -> Result<Vec<&'static Plant>, Fault> {
     names.iter().map(named).collect()
 }
 
-/// Copies the tree, leaves the rule out of the copy, and builds it: the moim that must be caught.
-pub(crate) fn build(workspace: &Workspace, plant: &Plant) -> Result<PathBuf, Fault> {
-    let home = workspace.kept("plants");
-    let tree = home.join("tree");
-    copy(workspace, &tree)?;
-    let patch = workspace.root.join(PATCHES).join(format!("{}.patch", plant.name));
-    let mut apply = Command::new("git");
-    // Not as a part of the repository around it, where git would skip what it ignores.
-    apply.current_dir(&tree).env("GIT_CEILING_DIRECTORIES", &home).args(["apply", "--whitespace=nowarn"]);
-    stream(apply.arg(&patch)).map_err(|fault| {
-        let cure = format!("the code has moved on: make {} anew", patch.display());
-        Fault::new(fault.what, cure)
-    })?;
-    let target = home.join("target");
-    let mut cargo = workspace.cargo();
-    // Each plant is built once: what is kept for the next build would only take room, and time.
-    cargo.current_dir(&tree).env("CARGO_TARGET_DIR", &target).env("CARGO_INCREMENTAL", "0");
-    cargo.args(["build", "--package", "moim"]);
-    stream(&cargo)?;
-    Ok(target.join("debug").join("moim"))
-}
-
-/// Every file that git knows or would take, as it is now. What is the same is left alone, so that little is built again.
-fn copy(workspace: &Workspace, tree: &Path) -> Result<(), Fault> {
-    let listed = capture(workspace.command("git").args([
-        "ls-files",
-        "-z",
-        "--cached",
-        "--others",
-        "--exclude-standard",
-    ]))?;
-    for name in listed.split('\0').filter(|name| !name.is_empty()) {
-        let (from, to) = (workspace.root.join(name), tree.join(name));
-        let Ok(bytes) = fs::read(&from) else {
-            // Deleted here and not committed.
-            fs::remove_file(&to).ok();
-            continue;
-        };
-        if fs::read(&to).is_ok_and(|there| there == bytes) {
-            continue;
-        }
-        let write = || {
-            fs::create_dir_all(to.parent().unwrap_or(tree))?;
-            fs::write(&to, &bytes)
-        };
-        write().map_err(Fault::io(format!("write {}", to.display())))?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
+
     use super::*;
     use crate::drill::faults;
-    use std::collections::BTreeSet;
 
     #[test]
     fn every_plant_has_a_patch_and_a_fault_and_every_patch_a_plant() {
@@ -113,6 +101,51 @@ mod tests {
             .collect();
         let wanted: BTreeSet<_> = PLANTS.iter().map(|plant| format!("{}.patch", plant.name)).collect();
         assert_eq!(patches, wanted);
-        assert!(PLANTS.iter().all(|plant| faults::named(plant.shows_under).is_ok()));
+        assert_eq!(wanted.len(), PLANTS.len(), "two plants of one name");
+        for plant in PLANTS {
+            if let CaughtBy::Drill(fault) = plant.caught_by {
+                assert!(faults::named(fault).is_ok(), "{}", plant.name);
+            }
+        }
+    }
+
+    #[test]
+    fn every_patch_applies_to_the_tree_as_it_is() {
+        let root = crate::workspace::root();
+        let rotten: Vec<_> = PLANTS
+            .iter()
+            .filter(|plant| {
+                let mut check = std::process::Command::new("git");
+                check.current_dir(&root).args(["apply", "--check"]).arg(tree::patch_of(&root, plant));
+                let output = check.output().unwrap();
+                eprint!("{}", String::from_utf8_lossy(&output.stderr));
+                !output.status.success()
+            })
+            .map(|plant| plant.name)
+            .collect();
+        assert!(rotten.is_empty(), "the code has moved on, make these patches anew: {rotten:?}");
+    }
+
+    #[test]
+    fn every_test_that_is_named_is_there() {
+        let mut texts = String::new();
+        read_all(&crate::workspace::root().join("crates"), &mut texts);
+        for plant in PLANTS {
+            if let CaughtBy::Test(test) = plant.caught_by {
+                let function = test.name.rsplit("::").next().unwrap();
+                assert!(texts.contains(&format!("fn {function}(")), "{}: {}", plant.name, test.name);
+            }
+        }
+    }
+
+    fn read_all(folder: &Path, texts: &mut String) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                read_all(&path, texts);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                texts.push_str(&fs::read_to_string(&path).unwrap());
+            }
+        }
     }
 }

@@ -41,6 +41,11 @@ impl Line {
         self.verdict["violations"].as_array().map_or(usize::MAX, Vec::len)
     }
 
+    /// How many violations a judgement that was made has found.
+    pub(crate) fn violations_found(&self) -> usize {
+        self.verdict["violations"].as_array().map_or(0, Vec::len)
+    }
+
     /// The kinds of violations, each with how many.
     pub(crate) fn kinds(&self) -> String {
         let mut kinds = BTreeMap::new();

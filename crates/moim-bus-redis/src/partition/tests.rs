@@ -105,6 +105,7 @@ fn nothing_is_handed_in_before_calls_are_answered_and_the_fence_has_come() {
     assert!(!partition.has_no_calls());
     drop(call);
     assert!(partition.is_quiet(&epoch("b")));
+    partition.recovering(&epoch("c"));
     assert!(!partition.is_quiet(&epoch("c")), "the fence of another generation");
 }
 

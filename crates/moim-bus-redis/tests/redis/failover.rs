@@ -9,7 +9,7 @@ use moim_bus_redis::Topology;
 use moim_protocol::Seq;
 
 use super::{
-    own::{OwnRedis, until},
+    own::{OwnRedis, unstored, until},
     peer::{Peer, Speaker, epochs, nothing_is_lost, nth_config, peers, talk},
     proxy::{AtEnd, Proxy},
     unused,
@@ -130,6 +130,26 @@ async fn numbers_that_nobody_remembers_are_not_used_again() {
     let next = nodes[0].say(&room, "c").await.position;
     assert_eq!(next.seq, Seq(20 + JUMP + 1));
     assert!(gone.iter().all(|(_, receipt)| receipt.position.epoch != next.epoch));
+}
+
+/// What is stored is in nobody's tail: that it was there at all is known by the highest number that somebody has seen.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_follows_names_the_message_before_it_though_only_the_store_has_that() {
+    let rows = Rows::new();
+    let (mut master, replica, proxy) = pair(AtEnd::Cut).await;
+    let (peers, room) = (peers(&rows, &proxy.url(), 2).await, room("highest"));
+    for peer in &peers {
+        peer.join(&room).await;
+    }
+    let mut said = talk(&peers, &room, "a", 20).await;
+    replica.catches_up_with(&master).await;
+    replica.cut_off().await;
+    said.extend(talk(&peers, &room, "b", 20).await);
+    until("all is stored and committed", async || unstored(&master).await == 0).await;
+    fail_over(&mut master, &replica, &proxy).await;
+    said.extend(talk(&peers, &room, "c", 20).await);
+    let stored = nothing_is_lost(&rows, &peers, &room, &said).await;
+    assert_eq!((epochs(&stored), stored.len()), (2, 60));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

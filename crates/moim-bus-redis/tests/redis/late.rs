@@ -12,7 +12,7 @@ use moim_protocol::{RoomId, Seq};
 use tokio::time::timeout;
 
 use super::{
-    own::{OwnRedis, until},
+    own::{OwnRedis, unstored, until},
     peer::{Peer, all_is_stored, nth_config, talk},
     proxy::{AtEnd, Proxy},
     unused,
@@ -162,14 +162,7 @@ async fn who_missed_that_all_is_stored_is_told_by_the_next_generation() {
     proxy.deafen();
     proxy.hold();
     rows.set_stuck(false);
-    let logs = async || {
-        let mut left = 0;
-        for key in redis.ask::<Vec<String>>("KEYS *:log").await {
-            left += redis.ask::<usize>(&format!("XLEN {key}")).await;
-        }
-        left
-    };
-    until("all is stored and committed", async || logs().await == 0).await;
+    until("all is stored and committed", async || unstored(&redis).await == 0).await;
     // Nor can it be read any more.
     for key in redis.ask::<Vec<String>>("KEYS *:mark").await {
         let _: u64 = redis.ask(&format!("DEL {key}")).await;
@@ -206,4 +199,27 @@ async fn a_node_that_is_slow_is_waited_for() {
         assert_eq!(seen, want);
         assert!(peer.late().await.is_empty());
     }
+}
+
+/// Whether a node was waited for that had just become ready when Redis lost everything.
+async fn a_new_node_is_waited_for() -> bool {
+    let (rows, redis, room, prefix) =
+        (Rows::new(), OwnRedis::start().await, room("new"), format!("i{:x}", unused()));
+    let proxy = Proxy::before(redis.address(), AtEnd::Cut).await;
+    let old = Peer::start(&rows, nth_config(&[redis.url()], Topology::Single, &prefix, 2)).await;
+    let new = Peer::start(&rows, nth_config(&[proxy.url()], Topology::Single, &prefix, 1)).await;
+    // From now on it may know what nobody else knows.
+    new.say(&room, "a").await;
+    proxy.hold();
+    redis.lose_everything().await;
+    let next = old.bus.publish(draft_as(&room, "kim", "b", "b"));
+    timeout(Duration::from_secs(2), next).await.is_err()
+}
+
+/// It takes nothing before every other node must have seen it. Twice, since on a machine that stands still for half a second
+/// the others may be later than they must.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_has_just_come_is_waited_for() {
+    let is_waited_for = a_new_node_is_waited_for().await || a_new_node_is_waited_for().await;
+    assert!(is_waited_for, "a generation was opened without a node that may know more");
 }

@@ -19,9 +19,11 @@ mod peer;
 mod presence;
 mod pressure;
 mod proxy;
+mod scripts;
 mod sentinel;
 mod servers;
 mod tls;
+mod uncertain;
 
 use std::sync::{
     Arc,

@@ -163,3 +163,12 @@ impl OwnRedis {
         let _: String = self.ask("REPLICAOF NO ONE").await;
     }
 }
+
+/// Entries in all of its logs.
+pub(crate) async fn unstored(redis: &OwnRedis) -> usize {
+    let mut left = 0;
+    for key in redis.ask::<Vec<String>>("KEYS *:log").await {
+        left += redis.ask::<usize>(&format!("XLEN {key}")).await;
+    }
+    left
+}

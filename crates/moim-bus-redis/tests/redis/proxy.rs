@@ -35,6 +35,8 @@ struct State {
     at_end: AtEnd,
     /// The server, and whether nothing goes through.
     server: watch::Sender<(SocketAddr, bool)>,
+    /// Connections that ask something with this in it get no answer.
+    unanswered: watch::Sender<Option<String>>,
     /// Bytes that a connection brings from the server in ten milliseconds.
     pace: AtomicUsize,
     links: Mutex<Vec<Arc<Link>>>,
@@ -61,6 +63,9 @@ struct Link {
     listens: AtomicBool,
     is_deaf: AtomicBool,
     is_over: AtomicBool,
+    is_unanswered: AtomicBool,
+    /// The server has answered, and that is kept back.
+    holds_an_answer: AtomicBool,
     /// How many were behind it.
     servers: AtomicUsize,
 }
@@ -76,10 +81,10 @@ impl Proxy {
     pub(crate) async fn before(server: SocketAddr, at_end: AtEnd) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("its address");
-        let server = watch::channel((server, false)).0;
+        let (server, unanswered) = (watch::channel((server, false)).0, watch::channel(None).0);
         let (links, sticks_at, said) = (Mutex::default(), Mutex::default(), AtomicUsize::default());
         let (pace, late_ms) = (AtomicUsize::new(usize::MAX), AtomicU64::default());
-        let state = State { at_end, server, pace, links, sticks_at, said, late_ms };
+        let state = State { at_end, server, unanswered, pace, links, sticks_at, said, late_ms };
         let (state, mut tasks) = (Arc::new(state), JoinSet::new());
         tasks.spawn(accept(listener, state.clone()));
         Self { address, state, _tasks: tasks }
@@ -142,6 +147,21 @@ impl Proxy {
         let is_there =
             |link: &&Arc<Link>| link.listens.load(Ordering::Acquire) && !link.is_over.load(Ordering::Acquire);
         links.iter().filter(is_there).inspect(|link| link.is_deaf.store(true, Ordering::Release)).count()
+    }
+
+    /// A connection that asks something with this in it gets no answer to that, or to what it asks after it.
+    pub(crate) fn leave_unanswered(&self, text: &str) {
+        self.state.unanswered.send_replace(Some(text.to_owned()));
+    }
+
+    /// All get their answers.
+    pub(crate) fn answer(&self) {
+        self.state.unanswered.send_replace(None);
+    }
+
+    /// The server has answered, and nobody has heard it.
+    pub(crate) fn holds_an_answer(&self) -> bool {
+        self.links().iter().any(|link| link.holds_an_answer.load(Ordering::Acquire))
     }
 
     /// Connections that are open and have had more than one server behind them.
@@ -230,7 +250,7 @@ async fn carry(
 ) -> Ended {
     // As large as what is read at once: an empty one would grow by 64 bytes, and stay there.
     let (mut asked, mut said) = (Vec::with_capacity(CHUNK), Vec::with_capacity(CHUNK));
-    let mut servers = state.server.subscribe();
+    let (mut servers, mut to_be_unanswered) = (state.server.subscribe(), state.unanswered.subscribe());
     // When the server may be read again.
     let mut turn = Instant::now();
     loop {
@@ -253,6 +273,10 @@ async fn carry(
                     if state.sticks(&asked) {
                         return swallow(client, state).await;
                     }
+                    let is_in = |text: &String| asked.windows(text.len()).any(|word| word == text.as_bytes());
+                    if to_be_unanswered.borrow().as_ref().is_some_and(is_in) {
+                        link.is_unanswered.store(true, Ordering::Release);
+                    }
                     unanswered.extend_from_slice(&asked);
                 }
                 _ => return Ended::Client,
@@ -267,6 +291,12 @@ async fn carry(
         }
         if servers.wait_for(|(_, is_held)| !is_held).await.is_err() {
             return Ended::Client;
+        }
+        if !said.is_empty() && link.is_unanswered.load(Ordering::Acquire) {
+            link.holds_an_answer.store(true, Ordering::Release);
+            if to_be_unanswered.wait_for(Option::is_none).await.is_err() {
+                return Ended::Client;
+            }
         }
         let late_ms = state.late_ms.load(Ordering::Acquire);
         if late_ms > 0 {

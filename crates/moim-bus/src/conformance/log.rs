@@ -11,9 +11,12 @@ use futures_util::{
     future::{self, BoxFuture},
 };
 use moim_protocol::{AckLevel, Message, RoomId, Seq};
-use tokio::{task::yield_now, time::sleep};
+use tokio::{
+    task::yield_now,
+    time::{sleep, timeout},
+};
 
-use super::{Node, PATIENCE, Rows, Subject, draft, draft_as, room, within};
+use super::{Node, PATIENCE, Rows, SILENCE, Subject, draft, draft_as, room, within};
 use crate::{BusError, BusHealth, Draft, Receipt, WriteAhead};
 
 /// What was answered before the call is in it, whoever asks while others talk.
@@ -124,6 +127,11 @@ pub async fn stored_is_in_the_store(start: &impl AsyncFn(Arc<Rows>) -> Subject) 
         }
         assert_eq!(node.whole(&room).await.len(), nth + 1);
     }
+    rows.set_stuck(true);
+    let draft = Draft { level: Some(AckLevel::Stored), ..draft_as(&room, "kim", "stuck", "말") };
+    let early = timeout(SILENCE, node.publish(draft)).await;
+    assert!(!matches!(early, Ok(Ok(_))), "stored, but not in the store");
+    rows.set_stuck(false);
     node.stop().await;
 }
 

@@ -173,6 +173,11 @@ pub async fn counts_are_absolute(start: &impl AsyncFn(Arc<Rows>) -> Subject) {
     node.counts(&elsewhere, 7).await;
     sleep(SILENCE).await;
     node.counts(&here, 2).await;
+    // Each told by itself.
+    for count in [5, 4] {
+        node.bus.presence(&here, people(count), None);
+        node.counts(&here, count).await;
+    }
     node.bus.presence(&here, people(0), None);
     node.counts(&here, 0).await;
     node.counts(&elsewhere, 7).await;

@@ -52,6 +52,8 @@ struct FakeBus {
     is_away: bool,
     /// The ring is read, and then the bus is cut off.
     is_cut_off_midway: bool,
+    /// While the ring is read, as many messages are said as it holds, and what they push out of it is stored here.
+    moves_on: Option<Arc<SlowStore>>,
 }
 
 impl Bus for FakeBus {
@@ -79,7 +81,12 @@ impl Bus for FakeBus {
             if self.is_away {
                 return Err(BusError::Unavailable("cut off".into()));
             }
-            let last = self.ring.last();
+            let mut ring = self.ring.clone();
+            if let (Some(store), Some(last)) = (&self.moves_on, self.ring.last()) {
+                store.rows.lock().unwrap().extend(self.ring.iter().cloned());
+                ring = rows(last.seq.0 + 1..=last.seq.0 + self.ring.len() as u64);
+            }
+            let last = ring.last();
             let none = Position { epoch: Epoch::trusted("e"), seq: Seq::ZERO };
             Ok(Ring {
                 head: last.map_or(none, |row| row.position()),
@@ -90,7 +97,7 @@ impl Bus for FakeBus {
                 },
                 version: self.version.load(Ordering::Relaxed),
                 late: self.late,
-                rows: self.ring.clone(),
+                rows: ring,
             })
         }
         .boxed()
@@ -316,6 +323,20 @@ async fn a_page_over_ring_and_store_is_whole() {
     assert_eq!((seqs(&page.rows), page.complete), ((901..=1000).collect(), true));
     let head = page.head.unwrap();
     assert_eq!(head.seq, Seq(1000));
+}
+
+/// What leaves the ring while a page is read is in the store before it does.
+#[tokio::test(start_paused = true)]
+async fn a_page_of_a_room_that_goes_on_is_whole() {
+    let store = SlowStore::of(rows(1..=900), SECOND);
+    let bus =
+        FakeBus { ring: rows(901..=910), takes: SECOND, moves_on: Some(store.clone()), ..FakeBus::default() };
+    let tried = pages(bus, &store);
+    let page = tried.pages.page(&room(), PageWanted::Before(None), 50).await.unwrap();
+    let seqs = seqs(&page.rows);
+    let last = *seqs.last().unwrap();
+    assert!(last >= 910, "older than the question");
+    assert_eq!((seqs, page.complete), ((last - 49..=last).collect(), true));
 }
 
 #[tokio::test(start_paused = true)]
