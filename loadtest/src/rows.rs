@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use moim_protocol::{Message, RoomId, Seq};
+use moim_protocol::{ConfigFault, Message, RoomId, Seq};
 use moim_store::{MessageStore, PageRange, StoreError};
 use moim_store_cassandra::{CassandraConfig, CassandraStore, StoreMetrics};
 use moim_telemetry::Registry;
@@ -33,9 +33,8 @@ impl Reader {
             replication_factor: 1,
             ..CassandraConfig::default()
         };
-        let faults = config.validate();
-        if !faults.is_empty() {
-            return Err(Fault::Usage(faults.join("; ")));
+        if let Some(faults) = ConfigFault::joined(&config.validate()) {
+            return Err(Fault::Usage(faults));
         }
         let usage = |error: moim_telemetry::MetricError| Fault::Usage(error.to_string());
         let registry = Registry::new("loadtest").map_err(usage)?;

@@ -1,6 +1,7 @@
 //! Section `redis`: which servers, how they are used, how much is kept there.
 //! Not here: which level an acknowledgement has by default (`RedisBusConfig`), who reads the file (`moim`).
 
+use moim_protocol::{ConfigFault, bilingual};
 use serde::{Deserialize, Serialize};
 
 /// Section `redis`.
@@ -70,41 +71,63 @@ const PARTITIONS_MAX: u32 = 4096;
 const ROOM_IDLE_SECONDS_MIN: u64 = 2;
 
 impl RedisConfig {
-    /// Every fault, each with its key first; empty when all is well.
+    /// Every fault; empty when all is well.
     #[must_use]
-    pub fn validate(&self) -> Vec<String> {
+    pub fn validate(&self) -> Vec<ConfigFault> {
         let mut faults = Vec::new();
-        let mut fault = |key: &str, problem: String| faults.push(format!("{key} {problem}"));
+        self.validate_servers(&mut faults);
+        if self.key_prefix.is_empty() || self.key_prefix.contains(['{', '}', ' ', '\n']) {
+            let no_prefix = bilingual!(
+                "must be a text without spaces and braces",
+                "값은 공백과 중괄호가 없는 텍스트여야 하고, 비어 있으면 안 됩니다"
+            );
+            faults.push(ConfigFault::new("redis.key_prefix", no_prefix));
+        }
+        faults.extend(ConfigFault::of_range("redis.partitions", self.partitions, 1, PARTITIONS_MAX));
+        if self.ring_rows == 0 {
+            let no_ring = bilingual!(
+                "is 0: the newest message must be in Redis",
+                "값이 0입니다. 가장 새 메시지는 Redis에 있어야 하니 1 이상을 써 주세요"
+            );
+            faults.push(ConfigFault::new("redis.ring_rows", no_ring));
+        }
+        if self.room_idle_seconds < ROOM_IDLE_SECONDS_MIN {
+            let too_soon = bilingual!(
+                "must be {ROOM_IDLE_SECONDS_MIN} or more",
+                "값은 {ROOM_IDLE_SECONDS_MIN} 이상이어야 합니다"
+            );
+            faults.push(ConfigFault::new("redis.room_idle_seconds", too_soon));
+        }
+        faults
+    }
+
+    fn validate_servers(&self, faults: &mut Vec<ConfigFault>) {
         if self.urls.is_empty() {
-            fault("redis.urls", "is empty: name at least one server, like redis://127.0.0.1:6379".into());
+            let empty = bilingual!(
+                "is empty: name at least one server, like redis://127.0.0.1:6379",
+                "값이 비어 있습니다. redis://127.0.0.1:6379처럼 서버를 하나 이상 써 주세요"
+            );
+            faults.push(ConfigFault::new("redis.urls", empty));
         }
         for url in &self.urls {
             // The URL may hold a password: only its place is told.
             if let Err(error) = redis::Client::open(url.as_str()) {
-                fault(
-                    "redis.urls",
-                    format!("has an address that is none ({error}): write redis://host:port"),
+                let no_address = bilingual!(
+                    "has an address that is none ({error}): write redis://host:port",
+                    "값에 주소가 아닌 것이 있습니다({error}). redis://호스트:포트처럼 써 주세요"
                 );
+                faults.push(ConfigFault::new("redis.urls", no_address));
             }
         }
         if self.topology == Topology::Single && self.urls.len() > 1 {
-            let several = "names several servers with redis.topology = \"single\": name one, or set the topology to \
-                           \"several\", \"sentinel\" or \"cluster\"";
-            fault("redis.urls", several.into());
+            let several = bilingual!(
+                "names several servers with redis.topology = \"single\": name one, or set the topology to \"several\", \
+                 \"sentinel\" or \"cluster\"",
+                "값에 서버가 여럿인데 redis.topology = \"single\"입니다. 하나만 쓰거나, redis.topology를 \"several\", \
+                 \"sentinel\", \"cluster\" 가운데 하나로 정해 주세요"
+            );
+            faults.push(ConfigFault::new("redis.urls", several).beside(&["redis.topology"]));
         }
-        if self.key_prefix.is_empty() || self.key_prefix.contains(['{', '}', ' ', '\n']) {
-            fault("redis.key_prefix", "must be a text without spaces and braces".into());
-        }
-        if !(1..=PARTITIONS_MAX).contains(&self.partitions) {
-            fault("redis.partitions", format!("is {}: from 1 to {PARTITIONS_MAX}", self.partitions));
-        }
-        if self.ring_rows == 0 {
-            fault("redis.ring_rows", "is 0: the newest message must be in Redis".into());
-        }
-        if self.room_idle_seconds < ROOM_IDLE_SECONDS_MIN {
-            fault("redis.room_idle_seconds", format!("must be {ROOM_IDLE_SECONDS_MIN} or more"));
-        }
-        faults
     }
 }
 
@@ -124,8 +147,7 @@ mod tests {
     use super::*;
 
     fn keys_of(config: &RedisConfig) -> Vec<String> {
-        let key = |fault: String| fault.split(' ').next().unwrap_or_default().to_owned();
-        config.validate().into_iter().map(key).collect()
+        config.validate().into_iter().map(|fault| fault.key).collect()
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use ipnet::IpNet;
-use moim_protocol::limits;
+use moim_protocol::{ConfigFault, bilingual, limits};
 use serde::{Deserialize, Serialize};
 
 /// Section `listen`.
@@ -122,75 +122,62 @@ pub struct GatewayConfig {
     pub drain: DrainConfig,
 }
 
-/// One fault: the key, what is wrong with it, what to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigFault {
-    /// The key, as `section.key`.
-    pub key: String,
-    /// What is wrong and what to do, in one sentence or two.
-    pub problem: String,
-}
-
-impl ConfigFault {
-    /// A fault of that key.
-    pub fn new(key: &str, problem: impl Into<String>) -> Self {
-        Self { key: key.into(), problem: problem.into() }
-    }
-}
-
 impl GatewayConfig {
     /// Every fault, in the order of the sections; empty when all is well.
     #[must_use]
     pub fn validate(&self) -> Vec<ConfigFault> {
         let mut faults = Vec::new();
+        self.validate_doors(&mut faults);
+        self.limits.validate(&mut faults);
+        let before = self.drain.unready_seconds + self.drain.spread_seconds;
+        if before >= self.drain.grace_seconds {
+            let too_short = bilingual!(
+                "is {}, but drain.unready_seconds + drain.spread_seconds is {before} already; leave at least a second to store \
+                 what was sent",
+                "값이 {}인데, drain.unready_seconds + drain.spread_seconds가 이미 {before}입니다. 보낸 것을 저장할 시간을 적어도 \
+                 1초는 남겨 주세요",
+                self.drain.grace_seconds
+            );
+            let fault = ConfigFault::new("drain.grace_seconds", too_short);
+            faults.push(fault.beside(&["drain.spread_seconds", "drain.unready_seconds"]));
+        }
+        faults
+    }
+
+    fn validate_doors(&self, faults: &mut Vec<ConfigFault>) {
         if !self.listen.public.ip().is_loopback() && self.auth.mode.is_none() {
-            faults.push(ConfigFault::new(
-                "auth.mode",
-                format!(
-                    "is not set, and listen.public = {} can be reached from other machines: everyone there could chat \
-                     under any name. If that is what you want, say so with auth.mode = \"anonymous\"; else listen on 127.0.0.1",
-                    self.listen.public
-                ),
-            ));
+            let open = bilingual!(
+                "is not set, and listen.public = {} can be reached from other machines: everyone there could chat under any \
+                 name. If that is what you want, say so with auth.mode = \"anonymous\"; else listen on 127.0.0.1",
+                "설정이 없는데, listen.public = {}에는 다른 컴퓨터에서 접속할 수 있습니다. 그러면 그곳의 누구나 아무 이름으로든 \
+                 채팅할 수 있습니다. 그것을 원하면 auth.mode = \"anonymous\"로 정하고, 아니면 127.0.0.1을 주소로 써 주세요",
+                self.listen.public
+            );
+            faults.push(ConfigFault::new("auth.mode", open).beside(&["listen.public"]));
         }
         if self.listen.public == self.listen.ops && self.listen.public.port() != 0 {
-            faults.push(ConfigFault::new(
-                "listen.ops",
+            let same = bilingual!(
                 "is the same address as listen.public; the operators' listener is private and needs its own port",
-            ));
+                "값이 listen.public과 같은 주소입니다. 운영자용 주소는 공개하지 않는 것이므로 포트가 따로 있어야 합니다"
+            );
+            faults.push(ConfigFault::new("listen.ops", same).beside(&["listen.public"]));
         }
         for origin in &self.auth.allowed_origins {
             if origin != "*" && origin != "null" && (!origin.contains("://") || origin.ends_with('/')) {
-                faults.push(ConfigFault::new(
-                    "auth.allowed_origins",
-                    format!("has {origin:?}, which is not an origin; write it like \"https://chat.example.com\", without a path"),
-                ));
+                let no_origin = bilingual!(
+                    "has {origin:?}, which is not an origin; write it like \"https://chat.example.com\", without a path",
+                    "값에 있는 {origin:?}은(는) 오리진(origin)이 아닙니다. \"https://chat.example.com\"처럼 경로 없이 써 주세요"
+                );
+                faults.push(ConfigFault::new("auth.allowed_origins", no_origin));
             }
         }
-        self.limits.validate(&mut faults);
-        if self.drain.unready_seconds + self.drain.spread_seconds >= self.drain.grace_seconds {
-            faults.push(ConfigFault::new(
-                "drain.grace_seconds",
-                format!(
-                    "is {}, but drain.unready_seconds + drain.spread_seconds is {} already; leave at least a second to store what was sent",
-                    self.drain.grace_seconds,
-                    self.drain.unready_seconds + self.drain.spread_seconds
-                ),
-            ));
-        }
-        faults
     }
 }
 
 impl LimitsConfig {
     fn validate(&self, faults: &mut Vec<ConfigFault>) {
         let mut range = |key: &str, value: usize, low: usize, high: usize| {
-            if !(low..=high).contains(&value) {
-                faults.push(ConfigFault::new(
-                    &format!("limits.{key}"),
-                    format!("is {value}; it must be from {low} to {high}"),
-                ));
-            }
+            faults.extend(ConfigFault::of_range(format!("limits.{key}"), value, low, high));
         };
         range("message_bytes_max", self.message_bytes_max, 128, 64 * 1024 * 1024);
         range("connections_max", self.connections_max, 1, 10_000_000);

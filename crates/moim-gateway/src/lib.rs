@@ -28,7 +28,7 @@ mod writer;
 mod writer_node;
 
 pub use budget::Budget;
-pub use config::{AuthConfig, AuthMode, ConfigFault, DrainConfig, GatewayConfig, LimitsConfig, ListenConfig};
+pub use config::{AuthConfig, AuthMode, DrainConfig, GatewayConfig, LimitsConfig, ListenConfig};
 pub use connection::{Connection, Control};
 pub use drain::DrainPhase;
 pub use gateway::{Gateway, Parts, StartFault};

@@ -1,8 +1,11 @@
-//! Every word on a wire: ids, positions, frames in and out, from either side, error codes, close codes, and the limits clients can meet.
+//! Every word on a wire: ids, positions, frames in and out, from either side, error codes, close codes, and the limits clients can meet;
+//! and what all crates need to speak both languages: texts side by side, faults of settings.
 //! Not here: what a session or a room does with them (`moim-core`), sockets (`moim-gateway`).
 
+mod bilingual;
 mod client_frame;
 mod close;
+mod config_fault;
 mod error_code;
 mod heard;
 mod http;
@@ -18,8 +21,10 @@ mod server_frame;
 pub mod text;
 mod time;
 
+pub use bilingual::Bilingual;
 pub use client_frame::{AckLevel, BadFrame, ClientFrame};
 pub use close::{CloseReason, CloseRow};
+pub use config_fault::ConfigFault;
 pub use error_code::{ErrorCode, ErrorRow};
 pub use heard::{HeardError, HeardFrame, HeardMessage};
 pub use http::{ErrorAnswer, ErrorBody, HistoryAnswer, RoomAnswer, SendAnswer, SendRequest};

@@ -3,6 +3,7 @@
 
 use std::{fmt, path::PathBuf, time::Duration};
 
+use moim_protocol::{ConfigFault, bilingual};
 use serde::{Deserialize, Serialize};
 
 /// Cassandra's own limit for the name of a keyspace.
@@ -71,46 +72,14 @@ impl Default for CassandraConfig {
 }
 
 impl CassandraConfig {
-    /// Every fault, each with its key first; empty when all is well. Files are not looked at.
+    /// Every fault; empty when all is well. Files are not looked at.
     #[must_use]
-    pub fn validate(&self) -> Vec<String> {
+    pub fn validate(&self) -> Vec<ConfigFault> {
         let mut faults = Vec::new();
-        if self.contact_points.is_empty() {
-            faults
-                .push("cassandra.contact_points is empty; name a node, like [\"10.0.0.1:9042\"]".to_owned());
-        }
-        let bad_points = self.contact_points.iter().filter(|point| !is_host_and_port(point));
-        faults.extend(bad_points.map(|point| {
-            format!("cassandra.contact_points has {point:?}; write host:port, like \"10.0.0.1:9042\"")
-        }));
-        if !is_keyspace(&self.keyspace) {
-            faults.push(format!(
-                "cassandra.keyspace is {:?}; take a lower-case letter, then letters, digits and _, {KEYSPACE_CHARS_MAX} at most",
-                self.keyspace
-            ));
-        }
-        if self.datacenter.chars().any(|c| c == '\'' || c.is_control()) {
-            faults.push("cassandra.datacenter has a quote or a control character in it".to_owned());
-        }
-        if self.username.is_empty() != self.password.is_empty() {
-            faults.push("cassandra.username and cassandra.password go together: set both or none".to_owned());
-        }
-        let unset = |path: &PathBuf| path.as_os_str().is_empty();
-        if unset(&self.tls_cert_file) != unset(&self.tls_key_file) {
-            faults.push(
-                "cassandra.tls_cert_file and cassandra.tls_key_file go together: set both or none".to_owned(),
-            );
-        }
-        if unset(&self.tls_ca_file) && !unset(&self.tls_cert_file) {
-            faults.push(
-                "cassandra.tls_ca_file is empty; without it there is no TLS to show tls_cert_file in"
-                    .to_owned(),
-            );
-        }
+        self.validate_names(&mut faults);
+        self.validate_login(&mut faults);
         let mut range = |key: &str, value: u64, low: u64, high: u64| {
-            if !(low..=high).contains(&value) {
-                faults.push(format!("cassandra.{key} is {value}; it must be from {low} to {high}"));
-            }
+            faults.extend(ConfigFault::of_range(format!("cassandra.{key}"), value, low, high));
         };
         range("replication_factor", self.replication_factor.into(), 1, 16);
         range("connect_timeout_millis", self.connect_timeout_millis, 100, 60_000);
@@ -120,6 +89,65 @@ impl CassandraConfig {
         range("reads_at_once_max", self.reads_at_once_max.into(), 1, 1024);
         range("writes_at_once_max", self.writes_at_once_max.into(), 1, 1024);
         faults
+    }
+
+    fn validate_names(&self, faults: &mut Vec<ConfigFault>) {
+        if self.contact_points.is_empty() {
+            let empty = bilingual!(
+                "is empty; name a node, like [\"10.0.0.1:9042\"]",
+                "값이 비어 있습니다. [\"10.0.0.1:9042\"]처럼 노드를 하나 이상 써 주세요"
+            );
+            faults.push(ConfigFault::new("cassandra.contact_points", empty));
+        }
+        for point in self.contact_points.iter().filter(|point| !is_host_and_port(point)) {
+            let no_place = bilingual!(
+                "has {point:?}; write host:port, like \"10.0.0.1:9042\"",
+                "값에 {point:?}이(가) 있습니다. \"10.0.0.1:9042\"처럼 호스트:포트로 써 주세요"
+            );
+            faults.push(ConfigFault::new("cassandra.contact_points", no_place));
+        }
+        if !is_keyspace(&self.keyspace) {
+            let no_name = bilingual!(
+                "is {:?}; take a lower-case letter, then letters, digits and _, {KEYSPACE_CHARS_MAX} at most",
+                "값이 {:?}입니다. 영문 소문자로 시작하고 소문자, 숫자, _만 써서 {KEYSPACE_CHARS_MAX}자까지 쓸 수 있습니다",
+                self.keyspace
+            );
+            faults.push(ConfigFault::new("cassandra.keyspace", no_name));
+        }
+        if self.datacenter.chars().any(|c| c == '\'' || c.is_control()) {
+            let no_name = bilingual!(
+                "has a quote or a control character in it",
+                "값에 따옴표나 제어 문자가 있습니다. 빼 주세요"
+            );
+            faults.push(ConfigFault::new("cassandra.datacenter", no_name));
+        }
+    }
+
+    fn validate_login(&self, faults: &mut Vec<ConfigFault>) {
+        if self.username.is_empty() != self.password.is_empty() {
+            let alone = bilingual!(
+                "and cassandra.password go together: set both or none",
+                "설정은 cassandra.password와 함께 씁니다. 둘 다 정하거나 둘 다 비워 주세요"
+            );
+            faults.push(ConfigFault::new("cassandra.username", alone).beside(&["cassandra.password"]));
+        }
+        let unset = |path: &PathBuf| path.as_os_str().is_empty();
+        if unset(&self.tls_cert_file) != unset(&self.tls_key_file) {
+            let alone = bilingual!(
+                "and cassandra.tls_key_file go together: set both or none",
+                "설정은 cassandra.tls_key_file과 함께 씁니다. 둘 다 정하거나 둘 다 비워 주세요"
+            );
+            faults
+                .push(ConfigFault::new("cassandra.tls_cert_file", alone).beside(&["cassandra.tls_key_file"]));
+        }
+        if unset(&self.tls_ca_file) && !unset(&self.tls_cert_file) {
+            let no_tls = bilingual!(
+                "is empty; without it there is no TLS to show tls_cert_file in",
+                "값이 비어 있습니다. 그러면 TLS를 쓰지 않으므로 tls_cert_file을 보여 줄 곳이 없습니다"
+            );
+            faults
+                .push(ConfigFault::new("cassandra.tls_ca_file", no_tls).beside(&["cassandra.tls_cert_file"]));
+        }
     }
 
     pub(crate) fn connect_timeout(&self) -> Duration {
@@ -173,7 +201,7 @@ mod tests {
 
     #[test]
     fn the_defaults_are_good_and_every_fault_is_told_with_its_key() {
-        assert_eq!(CassandraConfig::default().validate(), Vec::<String>::new());
+        assert_eq!(CassandraConfig::default().validate(), Vec::new());
         let bad = CassandraConfig {
             contact_points: vec!["no-port".into(), "[::1]:9042".into(), "::1:9042".into(), "a:0".into()],
             keyspace: "Moim; DROP".into(),
@@ -192,10 +220,7 @@ mod tests {
             writes_at_once_max: 0,
         };
         let faults = bad.validate();
-        let told = |key: &str| {
-            let start = format!("cassandra.{key} ");
-            faults.iter().filter(|fault| fault.starts_with(&start)).count()
-        };
+        let told = |key: &str| faults.iter().filter(|fault| fault.key == format!("cassandra.{key}")).count();
         assert_eq!(told("contact_points"), 3, "{faults:?}");
         for key in [
             "keyspace",
@@ -214,7 +239,7 @@ mod tests {
             assert_eq!(told(key), 1, "{key}: {faults:?}");
         }
         let empty = CassandraConfig { contact_points: Vec::new(), ..CassandraConfig::default() };
-        assert!(empty.validate()[0].starts_with("cassandra.contact_points is empty"));
+        assert!(empty.validate()[0].to_string().starts_with("cassandra.contact_points is empty"));
     }
 
     #[test]

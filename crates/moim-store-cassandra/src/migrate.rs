@@ -7,6 +7,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use moim_protocol::ConfigFault;
 use scylla::{
     client::session::Session,
     errors::{DbError, ExecutionError, RequestAttemptError},
@@ -102,9 +103,8 @@ pub enum MigrateError {
 /// # Cancel safety
 /// Dropped, it may have taken any of its steps; the next run takes the others.
 pub async fn migrate(config: &CassandraConfig) -> Result<Report, MigrateError> {
-    let faults = config.validate();
-    if !faults.is_empty() {
-        return Err(MigrateError::Config(faults.join("; ")));
+    if let Some(faults) = ConfigFault::joined(&config.validate()) {
+        return Err(MigrateError::Config(faults));
     }
     let session = session::connect(config)
         .await

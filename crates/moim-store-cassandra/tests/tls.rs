@@ -104,7 +104,7 @@ async fn a_cluster_with_tls_is_used_only_when_both_sides_are_who_they_should_be(
         connect_timeout_millis: 2_000,
         ..config(keyspace().await)
     };
-    assert_eq!(good.validate(), Vec::<String>::new());
+    assert_eq!(good.validate(), Vec::new());
     let store = start(good.clone());
     store.ready().await;
     let room = room("tls");

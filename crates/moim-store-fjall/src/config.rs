@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use moim_protocol::{ConfigFault, bilingual};
 use serde::{Deserialize, Serialize};
 
 const MIB: u64 = 1024 * 1024;
@@ -52,17 +53,19 @@ impl EmbeddedConfig {
         Self { path: path.as_ref().to_owned(), ..Self::default() }
     }
 
-    /// Every fault, each with its key first; empty when all is well.
+    /// Every fault; empty when all is well.
     #[must_use]
-    pub fn validate(&self) -> Vec<String> {
+    pub fn validate(&self) -> Vec<ConfigFault> {
         let mut faults = Vec::new();
         if self.path.as_os_str().is_empty() {
-            faults.push("embedded.path is empty; name a folder, like \"moim-data\"".to_owned());
+            let empty = bilingual!(
+                "is empty; name a folder, like \"moim-data\"",
+                "값이 비어 있습니다. \"moim-data\"처럼 폴더를 써 주세요"
+            );
+            faults.push(ConfigFault::new("embedded.path", empty));
         }
         let mut range = |key: &str, value: u64, low: u64, high: u64| {
-            if !(low..=high).contains(&value) {
-                faults.push(format!("embedded.{key} is {value}; it must be from {low} to {high}"));
-            }
+            faults.extend(ConfigFault::of_range(format!("embedded.{key}"), value, low, high));
         };
         range("cache_bytes", self.cache_bytes, MIB, 1024 * 1024 * MIB);
         range("memtable_bytes", self.memtable_bytes, MIB, 1024 * MIB);
@@ -83,7 +86,7 @@ mod tests {
 
     #[test]
     fn the_defaults_are_good_and_every_fault_is_told_with_its_key() {
-        assert_eq!(EmbeddedConfig::default().validate(), Vec::<String>::new());
+        assert_eq!(EmbeddedConfig::default().validate(), Vec::new());
         let bad = EmbeddedConfig {
             path: PathBuf::new(),
             cache_bytes: 0,
@@ -93,8 +96,7 @@ mod tests {
         };
         let faults = bad.validate();
         for key in ["path", "cache_bytes", "memtable_bytes", "journal_bytes_max", "commit_linger_micros"] {
-            let told =
-                faults.iter().filter(|fault| fault.starts_with(&format!("embedded.{key} is "))).count();
+            let told = faults.iter().filter(|fault| fault.key == format!("embedded.{key}")).count();
             assert_eq!(told, 1, "{key}: {faults:?}");
         }
     }

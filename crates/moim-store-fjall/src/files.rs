@@ -21,6 +21,8 @@ use fjall::{
     config::{BlockSizePolicy, FilterPolicy},
 };
 
+use moim_protocol::ConfigFault;
+
 use crate::{EmbeddedConfig, OpenError};
 
 /// What is kept, and how it is named. A change that an older moim cannot read gets the next number.
@@ -53,9 +55,8 @@ pub(crate) struct Files {
 
 impl Files {
     pub(crate) fn open(config: &EmbeddedConfig) -> Result<Self, OpenError> {
-        let faults = config.validate();
-        if !faults.is_empty() {
-            return Err(OpenError::Config(faults.join("; ")));
+        if let Some(faults) = ConfigFault::joined(&config.validate()) {
+            return Err(OpenError::Config(faults));
         }
         let folder = config.path.as_path();
         make_folder(folder)?;

@@ -9,7 +9,7 @@ use std::{
 };
 
 use futures_util::future::BoxFuture;
-use moim_protocol::{Epoch, Message, RoomId, Seq};
+use moim_protocol::{ConfigFault, Epoch, Message, RoomId, Seq, bilingual};
 
 use crate::{Head, MessageStore, PageRange, StoreError, within_page_bytes};
 
@@ -40,13 +40,22 @@ impl Default for MemoryConfig {
 impl MemoryConfig {
     /// Every fault in it; none when it is good.
     #[must_use]
-    pub fn validate(&self) -> Vec<String> {
+    pub fn validate(&self) -> Vec<ConfigFault> {
         let mut faults = Vec::new();
         if self.rows_per_room_max == 0 {
-            faults.push("rows_per_room_max is 0: nothing could be kept, take 1 or more".to_owned());
+            let nothing = bilingual!(
+                "is 0: nothing could be kept, take 1 or more",
+                "값이 0입니다. 아무것도 보관할 수 없으니 1 이상을 써 주세요"
+            );
+            faults.push(ConfigFault::new("memory.rows_per_room_max", nothing));
         }
         if self.bytes_max < BYTES_LEAST {
-            faults.push(format!("bytes_max is {}: take {BYTES_LEAST} or more", self.bytes_max));
+            let too_few = bilingual!(
+                "is {}: take {BYTES_LEAST} or more",
+                "값이 {}입니다. {BYTES_LEAST} 이상을 써 주세요",
+                self.bytes_max
+            );
+            faults.push(ConfigFault::new("memory.bytes_max", too_few));
         }
         faults
     }

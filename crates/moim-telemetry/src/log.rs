@@ -17,9 +17,15 @@ pub enum Format {
 /// Why there is no log.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    /// The level cannot be read.
+    /// A word stands where a level should.
+    #[error("{named:?} is not a level; the levels are {}", LEVELS.join(", "))]
+    NoLevel {
+        /// The word.
+        named: String,
+    },
+    /// The levels are good, and what they are said of cannot be read.
     #[error("{0}")]
-    Level(String),
+    Unreadable(String),
     /// Another log was set up first.
     #[error("the log was set up twice")]
     Twice,
@@ -56,7 +62,8 @@ pub fn check_level(level: &str) -> Result<(), LogError> {
     filter(level).map(drop)
 }
 
-const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+/// The levels there are.
+pub const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
 fn filter(level: &str) -> Result<EnvFilter, LogError> {
     // EnvFilter takes any lone word for the name of a module, so "inof" would silence everything without a word.
@@ -64,13 +71,10 @@ fn filter(level: &str) -> Result<EnvFilter, LogError> {
     for part in &parts {
         let named = part.rsplit_once('=').map_or(*part, |(_, level)| level);
         if !LEVELS.contains(&named.to_ascii_lowercase().as_str()) {
-            return Err(LogError::Level(format!(
-                "{named:?} is not a level; the levels are {}",
-                LEVELS.join(", ")
-            )));
+            return Err(LogError::NoLevel { named: named.into() });
         }
     }
-    EnvFilter::builder().parse(parts.join(",")).map_err(|error| LogError::Level(error.to_string()))
+    EnvFilter::builder().parse(parts.join(",")).map_err(|error| LogError::Unreadable(error.to_string()))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod catalogue;
 mod environment;
 mod fault;
 mod file;
+mod hint;
 mod layer;
 mod nearest;
 mod reference;
@@ -16,7 +17,8 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use ::config::ConfigError;
 use moim_bus_redis::RedisConfig;
-use moim_gateway::{AuthConfig, ConfigFault, DrainConfig, GatewayConfig, LimitsConfig, ListenConfig};
+use moim_gateway::{AuthConfig, DrainConfig, GatewayConfig, LimitsConfig, ListenConfig};
+use moim_protocol::{Bilingual, ConfigFault};
 use moim_store_cassandra::CassandraConfig;
 use moim_store_fjall::EmbeddedConfig;
 use serde::{Deserialize, Serialize};
@@ -113,12 +115,12 @@ impl Config {
 
     fn validate(&self) -> Vec<ConfigFault> {
         let mut faults = self.gateway().validate();
-        faults.extend(self.redis.validate().iter().map(|fault| fault_of("redis", fault)));
-        faults.extend(self.embedded.validate().iter().map(|fault| fault_of("embedded", fault)));
-        faults.extend(self.memory.store().validate().iter().map(|fault| fault_of("memory", fault)));
-        faults.extend(self.cassandra.validate().iter().map(|fault| fault_of("cassandra", fault)));
+        faults.extend(self.redis.validate());
+        faults.extend(self.embedded.validate());
+        faults.extend(self.memory.store().validate());
+        faults.extend(self.cassandra.validate());
         let mismatch = self.store.kind.fault_with(self.bus.kind);
-        faults.extend(mismatch.map(|problem| ConfigFault::new("store.kind", problem)));
+        faults.extend(mismatch.map(|problem| ConfigFault::new("store.kind", problem).beside(&["bus.kind"])));
         self.ack.validate(self.store.kind, &mut faults);
         self.node.validate(&mut faults);
         self.writer.validate(self.bus.kind, &mut faults);
@@ -141,30 +143,22 @@ pub(crate) fn load(sources: &Sources) -> Result<Loaded, Faults> {
     let (config, origins) = match layered([file, variables, flags]) {
         Ok(layered) => layered,
         Err(error) => {
-            faults.push(Fault::elsewhere(None, error.to_string()));
+            faults.push(Fault::elsewhere(None, Bilingual::foreign(error.to_string())));
             return Err(Faults(faults));
         }
     };
-    for ConfigFault { key, problem } in config.validate() {
-        if faults.iter().all(|fault| fault.key != key) {
-            faults.push(Fault::of_key(place_of(&key, &problem, &origins), &key, &problem));
+    for told in config.validate() {
+        if faults.iter().all(|fault| fault.key != told.key) {
+            faults.push(Fault::of_key(place_of(&told, &origins), &told.key, &told.problem));
         }
     }
     if faults.is_empty() { Ok(Loaded { config, origins }) } else { Err(Faults(faults)) }
 }
 
-// The stores tell a fault as text that begins with the key, with or without its section.
-fn fault_of(section: &str, fault: &str) -> ConfigFault {
-    let (key, problem) = fault.split_once(' ').unwrap_or((fault, ""));
-    let name = key.rsplit('.').next().unwrap_or(key);
-    ConfigFault::new(&format!("{section}.{name}"), problem)
-}
-
-// A default is only wrong beside something that was set: then that is the place, if the problem names it.
-fn place_of<'a>(key: &str, problem: &str, origins: &'a BTreeMap<String, String>) -> Option<&'a str> {
-    let named =
-        || origins.iter().find(|(other, _)| problem.contains(other.as_str())).map(|(_, origin)| origin);
-    origins.get(key).or_else(named).map(String::as_str)
+// A default is only wrong beside something that was set: then that is the place.
+fn place_of<'a>(fault: &ConfigFault, origins: &'a BTreeMap<String, String>) -> Option<&'a str> {
+    let beside = || fault.beside.iter().find_map(|key| origins.get(*key));
+    origins.get(&fault.key).or_else(beside).map(String::as_str)
 }
 
 fn flags(flags: &[Flag], faults: &mut Vec<Fault>) -> Layer {
@@ -286,7 +280,7 @@ mod tests {
         let expected = ["embedded.cache_bytes", "memory.rows_per_room_max"];
         assert_eq!(told, [(variables[0].0, expected[0]), (variables[1].0, expected[1])]);
         for (fault, key) in faults.iter().zip(expected) {
-            assert!(fault.text.starts_with(&format!("{key} is 0")), "{fault:?}");
+            assert!(fault.text.english.starts_with(&format!("{key} is 0")), "{fault:?}");
         }
     }
 

@@ -76,7 +76,7 @@ fn on_this_machine(command: Command, loaded: &Loaded, language: Language) -> Exi
         }
         Command::Migrate => run(config(), language, wiring::migrate),
         Command::CheckConfig => say(&words::good(language, loaded.origins.len())),
-        Command::Config => say(&config::render(loaded)),
+        Command::Config => say(&config::render(loaded, language)),
         Command::Healthcheck { live } => match health::ask(loaded.config.listen.ops, live, language) {
             Ok(yes) => say(&format!("{yes}\n")),
             Err(no) => complain(&no, FAILED),

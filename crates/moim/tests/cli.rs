@@ -176,16 +176,15 @@ fn an_unknown_command_or_flag() {
 
 #[test]
 fn config_at_its_defaults() {
-    golden("config_defaults", &Place::new().moim(&["config"], &[]), 0);
+    golden_in_both(&Place::new(), "config_defaults", (&["config"], &[]), 0);
 }
 
 #[test]
 fn config_tells_who_set_what() {
     let place = Place::with_file("[listen]\npublic = \"0.0.0.0:80\"\n\n[auth]\nmode = \"anonymous\"\n");
     let variables = [("MOIM__LISTEN__TRUSTED_PROXIES", "10.0.0.0/8,fd00::/8"), ("MOIM__LOG__FORMAT", "json")];
-    let output = place
-        .moim(&["config", "--config", "moim.toml", "--data", "chat", "--log-format", "text"], &variables);
-    golden("config_origins", &output, 0);
+    let arguments = ["config", "--config", "moim.toml", "--data", "chat", "--log-format", "text"];
+    golden_in_both(&place, "config_origins", (&arguments, &variables), 0);
 }
 
 #[test]
@@ -235,22 +234,21 @@ fn check_config_tells_all_faults_at_once() {
 #[test]
 fn check_config_tells_which_store_goes_with_which_bus() {
     let place = Place::new();
-    let check = |bus: &str, store: &str| {
-        place.moim(&["check-config"], &[("MOIM__BUS__KIND", bus), ("MOIM__STORE__KIND", store)])
-    };
     for (bus, store) in
         [("in-process", "embedded"), ("in-process", "memory"), ("redis", "cassandra"), ("redis", "none")]
     {
-        let output = check(bus, store);
+        let variables = [("MOIM__BUS__KIND", bus), ("MOIM__STORE__KIND", store)];
+        let output = place.moim(&["check-config"], &variables);
         assert_eq!(output.status.code(), Some(0), "{bus} {store}: {output:?}");
     }
     for (bus, store) in
         [("redis", "embedded"), ("redis", "memory"), ("in-process", "cassandra"), ("in-process", "none")]
     {
-        golden(&format!("check_{bus}_{store}"), &check(bus, store), 78);
+        let variables = [("MOIM__BUS__KIND", bus), ("MOIM__STORE__KIND", store)];
+        golden_in_both(&place, &format!("check_{bus}_{store}"), (&["check-config"], &variables), 78);
     }
-    let default_store = place.moim(&["serve"], &[("MOIM__BUS__KIND", "redis")]);
-    golden("serve_redis_default_store", &default_store, 78);
+    let default_store = [("MOIM__BUS__KIND", "redis")];
+    golden_in_both(&place, "serve_redis_default_store", (&["serve"], &default_store), 78);
 }
 
 #[test]
@@ -261,10 +259,46 @@ fn check_config_tells_what_cannot_be_promised() {
         ("MOIM__ACK__LEVEL", "stored"),
         ("MOIM__NODE__ID", "node-1"),
     ];
-    golden("check_promises", &Place::new().moim(&["check-config"], &variables), 78);
+    let place = Place::new();
+    golden_in_both(&place, "check_promises", (&["check-config"], &variables), 78);
     let alone =
         [("MOIM__STORE__KIND", "memory"), ("MOIM__ACK__LEVEL", "stored"), ("MOIM__WRITER__ENABLED", "false")];
-    golden("check_promises_alone", &Place::new().moim(&["check-config"], &alone), 78);
+    golden_in_both(&place, "check_promises_alone", (&["check-config"], &alone), 78);
+}
+
+/// Faults that only the owner of a section can see, of each owner.
+#[test]
+fn check_config_tells_the_faults_of_servers_and_stores() {
+    let place = Place::with_file(concat!(
+        "[listen]\n",
+        "ops = \"127.0.0.1:8765\"\n",
+        "[auth]\n",
+        "allowed_origins = [\"chat.example.com\"]\n",
+        "[redis]\n",
+        "urls = [\"redis://10.0.0.1:6379\", \"redis://10.0.0.2:6379\"]\n",
+        "key_prefix = \"a b\"\n",
+        "partitions = 5000\n",
+        "ring_rows = 0\n",
+        "room_idle_seconds = 1\n",
+        "[embedded]\n",
+        "path = \"\"\n",
+        "cache_bytes = 1\n",
+        "[memory]\n",
+        "rows_per_room_max = 0\n",
+        "bytes_max = 1\n",
+        "[cassandra]\n",
+        "contact_points = [\"10.0.0.1\"]\n",
+        "keyspace = \"Moim\"\n",
+        "datacenter = \"dc'1\"\n",
+        "password = 7\n",
+        "username = \"moim\"\n",
+        "tls_cert_file = \"cert.pem\"\n",
+        "read_timeout_millis = 1\n",
+        "[log]\n",
+        "level = \"info,moim=loud\"\n",
+    ));
+    let arguments = ["check-config", "--config", "moim.toml"];
+    golden_in_both(&place, "check_servers", (&arguments, &[]), 78);
 }
 
 #[test]
@@ -288,8 +322,8 @@ fn writer_and_migrate_say_what_they_are_for() {
 #[test]
 fn check_config_of_a_file_that_is_not_there_or_not_toml() {
     let place = Place::with_file("[listen\npublic = 5\n");
-    golden("check_no_file", &place.moim(&["check-config"], &[("MOIM_CONFIG", "mion.toml")]), 78);
-    golden("check_no_toml", &place.moim(&["check-config", "--config", "moim.toml"], &[]), 78);
+    golden_in_both(&place, "check_no_file", (&["check-config"], &[("MOIM_CONFIG", "mion.toml")]), 78);
+    golden_in_both(&place, "check_no_toml", (&["check-config", "--config", "moim.toml"], &[]), 78);
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! The environment as a layer: variables `MOIM__SECTION__KEY`.
 //! Not here: `MOIM_CONFIG`, which names the file (`Sources`).
 
+use moim_protocol::bilingual;
+
 use super::{
     catalogue::{self, Key, Section},
     fault::Fault,
@@ -27,7 +29,8 @@ pub(crate) fn read(variables: &[(String, String)], faults: &mut Vec<Fault>) -> L
     for (name, value) in variables {
         if let Some(found) = catalogue::keys().find(|(section, key)| variable(section, key) == *name) {
             if value.contains(char::REPLACEMENT_CHARACTER) {
-                faults.push(Fault::elsewhere(None, format!("the value of {name} is not UTF-8")));
+                let text = bilingual!("the value of {name} is not UTF-8", "{name}의 값이 UTF-8이 아닙니다");
+                faults.push(Fault::elsewhere(None, text));
                 continue;
             }
             layer.take(found, &Written::in_text(found.1.kind, value), name, faults);
@@ -63,7 +66,7 @@ mod tests {
         read(&variables, &mut faults);
         faults
             .into_iter()
-            .map(|fault| format!("{}: {}", fault.place.unwrap_or_default(), fault.text))
+            .map(|fault| format!("{}: {}", fault.place.unwrap_or_default(), fault.text.english))
             .collect()
     }
 

@@ -3,6 +3,7 @@
 
 use std::{fs, io, path::Path};
 
+use moim_protocol::{Bilingual, bilingual};
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
@@ -20,17 +21,35 @@ pub(crate) fn read(path: &Path, named_by: &str, faults: &mut Vec<Fault>) -> Laye
     match fs::read_to_string(path) {
         Ok(text) => parse(&path.display().to_string(), &text, faults),
         Err(error) => {
-            let why = match error.kind() {
-                io::ErrorKind::NotFound => "does not exist".into(),
-                io::ErrorKind::IsADirectory => "is a folder; name the file in it".into(),
-                io::ErrorKind::PermissionDenied => "may not be read by this user".into(),
-                io::ErrorKind::InvalidData => "is not UTF-8".into(),
-                _ => format!("cannot be read: {error}"),
-            };
-            let text = format!("the configuration file {} {why}", path.display());
-            faults.push(Fault::elsewhere(Some(named_by.into()), text));
+            faults.push(Fault::elsewhere(Some(named_by.into()), unread(path, &error)));
             Layer::default()
         }
+    }
+}
+
+fn unread(path: &Path, error: &io::Error) -> Bilingual {
+    let file = path.display();
+    match error.kind() {
+        io::ErrorKind::NotFound => bilingual!(
+            "the configuration file {file} does not exist",
+            "설정 파일 {file}이(가) 없습니다. 경로를 확인해 주세요"
+        ),
+        io::ErrorKind::IsADirectory => bilingual!(
+            "the configuration file {file} is a folder; name the file in it",
+            "설정 파일 {file}은(는) 폴더입니다. 그 안의 파일을 지정해 주세요"
+        ),
+        io::ErrorKind::PermissionDenied => bilingual!(
+            "the configuration file {file} may not be read by this user",
+            "설정 파일 {file}을(를) 읽을 권한이 이 사용자에게 없습니다"
+        ),
+        io::ErrorKind::InvalidData => bilingual!(
+            "the configuration file {file} is not UTF-8",
+            "설정 파일 {file}이(가) UTF-8이 아닙니다"
+        ),
+        _ => bilingual!(
+            "the configuration file {file} cannot be read: {error}",
+            "설정 파일 {file}을(를) 읽을 수 없습니다: {error}"
+        ),
     }
 }
 
@@ -45,7 +64,8 @@ fn parse(file: &str, text: &str, faults: &mut Vec<Fault>) -> Layer {
     for error in errors {
         let place = reader.place(error.span().map_or(0, |span| span.start));
         let message = error.message().lines().collect::<Vec<_>>().join("; ");
-        reader.faults.push(Fault::elsewhere(Some(place), format!("this is not TOML: {message}")));
+        let text = bilingual!("this is not TOML: {message}", "TOML 형식이 아닙니다: {message}");
+        reader.faults.push(Fault::elsewhere(Some(place), text));
     }
     reader.layer
 }
@@ -66,7 +86,10 @@ impl Reader<'_> {
                 (Some(section), DeValue::Table(keys)) => self.keys(section, keys),
                 (Some(section), _) => {
                     let example = section.keys.first().map_or("", |key| key.name);
-                    let text = format!("{name} is a section; write [{name}], and below it {example} = …");
+                    let text = bilingual!(
+                        "{name} is a section; write [{name}], and below it {example} = …",
+                        "{name}은(는) 섹션입니다. [{name}]을(를) 쓰고, 그 아래에 {example} = …처럼 써 주세요"
+                    );
                     self.faults.push(Fault::elsewhere(Some(place), text));
                 }
                 (None, DeValue::Table(_)) => self.faults.push(Fault::unknown_section(place, name)),
@@ -109,7 +132,7 @@ mod tests {
     fn faults(text: &str) -> Vec<String> {
         let mut faults = Vec::new();
         parse("moim.toml", text, &mut faults);
-        faults.into_iter().map(|fault| format!("{}: {}", fault.place.unwrap(), fault.text)).collect()
+        faults.into_iter().map(|fault| format!("{}: {}", fault.place.unwrap(), fault.text.english)).collect()
     }
 
     #[test]

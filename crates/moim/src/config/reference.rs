@@ -3,6 +3,8 @@
 
 use std::fmt::Write;
 
+use moim_protocol::Language;
+
 use super::{
     Config,
     catalogue::{Key, Kind, SECTIONS, Section},
@@ -47,7 +49,7 @@ pub(crate) fn markdown() -> String {
     let mut page = String::from(HEAD);
     for section in SECTIONS {
         // Writing to a String cannot fail.
-        write!(page, "\n## [{}]\n\n{}\n\n", section.name, cell(section.about)).ok();
+        write!(page, "\n## [{}]\n\n{}\n\n", section.name, cell(section.about.english)).ok();
         page.push_str("| key | default | may be | what it does |\n|---|---|---|---|\n");
         for key in section.keys {
             let default = defaults.get(section.name).and_then(|table| table.get(key.name));
@@ -64,7 +66,7 @@ fn row(section: &Section, key: &Key, default: Option<&toml::Value>) -> String {
         key.name,
         environment::variable(section, key),
         cell(&allowed(key)),
-        cell(key.about)
+        cell(key.about.english)
     )
 }
 
@@ -75,7 +77,7 @@ fn allowed(key: &Key) -> String {
         (None, Kind::Choice(words)) => {
             words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
         }
-        (None, kind) => kind.expected(),
+        (None, kind) => kind.expected(Language::English),
     }
 }
 

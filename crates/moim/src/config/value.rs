@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 
 use ::config::{Value, ValueKind};
 use ipnet::IpNet;
+use moim_protocol::{Bilingual, Language};
 use toml::de::DeValue;
 
-use super::{catalogue::Kind, nearest};
+use super::{catalogue::Kind, hint::Hint, nearest};
 
 /// A value as it was written, before anybody asked what its key takes.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,8 +17,17 @@ pub(crate) enum Written {
     YesNo(bool),
     Text(String),
     List(Vec<Written>),
-    /// What no key takes: its type in words, and how it looks.
-    Other(&'static str, String),
+    /// What no key takes, and how it looks.
+    Other(Strange, String),
+}
+
+/// What TOML knows and no key takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Strange {
+    LargeNumber,
+    Fraction,
+    Date,
+    Table,
 }
 
 impl Written {
@@ -26,14 +36,14 @@ impl Written {
         match value {
             DeValue::String(text) => Self::Text(text.to_string()),
             DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
-                .map_or_else(|_| Self::Other("a number too large", number.to_string()), Self::Whole),
-            DeValue::Float(number) => Self::Other("a fraction", number.to_string()),
+                .map_or_else(|_| Self::Other(Strange::LargeNumber, number.to_string()), Self::Whole),
+            DeValue::Float(number) => Self::Other(Strange::Fraction, number.to_string()),
             DeValue::Boolean(yes) => Self::YesNo(*yes),
-            DeValue::Datetime(time) => Self::Other("a date", time.to_string()),
+            DeValue::Datetime(time) => Self::Other(Strange::Date, time.to_string()),
             DeValue::Array(items) => {
                 Self::List(items.iter().map(|item| Self::in_file(item.get_ref())).collect())
             }
-            DeValue::Table(_) => Self::Other("a table", "{…}".into()),
+            DeValue::Table(_) => Self::Other(Strange::Table, "{…}".into()),
         }
     }
 
@@ -54,64 +64,113 @@ impl Written {
         }
     }
 
-    fn shown(&self) -> String {
-        match self {
-            Self::Whole(number) => number.to_string(),
-            Self::YesNo(yes) => format!("{yes}, a yes or no"),
-            Self::Text(text) => format!("{:?}", without_password(text)),
-            Self::List(items) => {
-                format!("[{}]", items.iter().map(Self::shown).collect::<Vec<_>>().join(", "))
+    /// As people may see it: without a password, and with its type where that is what is wrong.
+    pub(super) fn shown(&self, language: Language) -> String {
+        let typed = |text: &str, kind: &str| match language {
+            Language::English => format!("{text}, {kind}"),
+            Language::Korean => format!("{text}({kind})"),
+        };
+        match (self, language) {
+            (Self::Whole(number), _) => number.to_string(),
+            (Self::YesNo(yes), Language::English) => typed(&yes.to_string(), "a yes or no"),
+            (Self::YesNo(yes), Language::Korean) => typed(&yes.to_string(), "참 또는 거짓"),
+            (Self::Text(text), _) => format!("{:?}", without_password(text)),
+            (Self::List(items), _) => {
+                let items = items.iter().map(|item| item.shown(language));
+                format!("[{}]", items.collect::<Vec<_>>().join(", "))
             }
-            Self::Other(kind, text) => format!("{text}, {kind}"),
+            (Self::Other(strange, text), _) => typed(text, strange.name(language)),
+        }
+    }
+}
+
+impl Strange {
+    fn name(self, language: Language) -> &'static str {
+        match (self, language) {
+            (Self::LargeNumber, Language::English) => "a number too large",
+            (Self::LargeNumber, Language::Korean) => "너무 큰 수",
+            (Self::Fraction, Language::English) => "a fraction",
+            (Self::Fraction, Language::Korean) => "소수",
+            (Self::Date, Language::English) => "a date",
+            (Self::Date, Language::Korean) => "날짜",
+            (Self::Table, Language::English) => "a table",
+            (Self::Table, Language::Korean) => "테이블",
         }
     }
 }
 
 /// The value for the layers, with its origin; or what is wrong, to follow the key: `is "many"; it must be …`.
-pub(crate) fn checked(kind: Kind, secret: bool, written: &Written, origin: &str) -> Result<Value, String> {
+pub(crate) fn checked(kind: Kind, secret: bool, written: &Written, origin: &str) -> Result<Value, Bilingual> {
     let value = |kind: ValueKind| Value::new(Some(&origin.to_string()), kind);
-    let wrong = |hint: String| match secret {
-        true => format!("is of the wrong form; it must be {}", kind.expected()),
-        false => format!("is {}; it must be {}{hint}", written.shown(), kind.expected()),
-    };
+    let taken = taken(kind, written).map_err(|hint| match secret {
+        true => of_secret(kind),
+        false => of_value(kind, written, hint.as_ref()),
+    })?;
+    Ok(match taken {
+        ValueKind::Array(items) => {
+            value(ValueKind::Array(items.into_iter().map(|item| value(item.kind)).collect()))
+        }
+        kind => value(kind),
+    })
+}
+
+/// As the key takes it; or, where it does not, perhaps what to write instead.
+fn taken(kind: Kind, written: &Written) -> Result<ValueKind, Option<Hint>> {
     match (kind, written) {
         (Kind::Whole(max), Written::Whole(number)) => match u64::try_from(*number) {
-            Ok(number) if number <= max => Ok(value(ValueKind::U64(number))),
-            _ => Err(wrong(String::new())),
+            Ok(number) if number <= max => Ok(ValueKind::U64(number)),
+            _ => Err(None),
         },
-        (Kind::Whole(_), Written::Text(text)) if text.parse::<u64>().is_ok() => {
-            Err(wrong(", without quotes".into()))
-        }
-        (Kind::YesNo, Written::YesNo(yes)) => Ok(value(ValueKind::Boolean(*yes))),
-        (Kind::Text, Written::Text(text)) => Ok(value(ValueKind::String(text.clone()))),
+        (Kind::Whole(_), Written::Text(text)) if text.parse::<u64>().is_ok() => Err(Some(Hint::NoQuotes)),
+        (Kind::YesNo, Written::YesNo(yes)) => Ok(ValueKind::Boolean(*yes)),
+        (Kind::Text, Written::Text(text)) => Ok(ValueKind::String(text.clone())),
         (Kind::Address, Written::Text(text)) => match text.parse::<SocketAddr>() {
-            Ok(_) => Ok(value(ValueKind::String(text.clone()))),
-            Err(_) => Err(wrong(address_hint(text))),
+            Ok(_) => Ok(ValueKind::String(text.clone())),
+            Err(_) => Err(Hint::for_address(text)),
         },
         (Kind::Choice(words), Written::Text(text)) if words.contains(&text.as_str()) => {
-            Ok(value(ValueKind::String(text.clone())))
+            Ok(ValueKind::String(text.clone()))
         }
         (Kind::Choice(words), Written::Text(text)) => {
             let meant = nearest::word(text, words.iter().copied()).filter(|_| words.len() > 1);
-            Err(wrong(meant.map_or_else(String::new, |word| format!("; did you mean {word:?}?"))))
+            Err(meant.map(Hint::Meant))
         }
         (Kind::Texts | Kind::Networks, Written::List(items)) => {
             let texts = items.iter().map(|item| match item {
-                Written::Text(text) if kind == Kind::Networks => network(text),
-                Written::Text(text) => Ok(text.clone()),
-                other => Err(format!("; {} is not a text", other.shown())),
+                Written::Text(text) if kind == Kind::Networks => match text.parse::<IpNet>() {
+                    Ok(network) => Ok(Value::from(network.to_string())),
+                    Err(_) => Err(Some(Hint::for_network(text))),
+                },
+                Written::Text(text) => Ok(Value::from(text.clone())),
+                other => Err(Some(Hint::NoText(other.clone()))),
             });
-            let texts = texts.collect::<Result<Vec<_>, _>>().map_err(wrong)?;
-            let origin = origin.to_string();
-            Ok(value(ValueKind::Array(
-                texts.into_iter().map(|text| Value::new(Some(&origin), text)).collect(),
-            )))
+            texts.collect::<Result<_, _>>().map(ValueKind::Array)
         }
-        (Kind::Texts | Kind::Networks, Written::Text(_)) => {
-            Err(wrong(format!(", in brackets: [{}]", written.shown())))
-        }
-        _ => Err(wrong(String::new())),
+        (Kind::Texts | Kind::Networks, Written::Text(_)) => Err(Some(Hint::Brackets(written.clone()))),
+        _ => Err(None),
     }
+}
+
+fn of_value(kind: Kind, written: &Written, hint: Option<&Hint>) -> Bilingual {
+    Bilingual::made(|language| {
+        let (shown, expected) = (written.shown(language), kind.expected(language));
+        let hint = hint.map_or_else(String::new, |hint| hint.tell(language));
+        match language {
+            Language::English => format!("is {shown}; it must be {expected}{hint}"),
+            Language::Korean => format!("값이 {shown}입니다. {expected}만 쓸 수 있습니다{hint}"),
+        }
+    })
+}
+
+// Without the value.
+fn of_secret(kind: Kind) -> Bilingual {
+    Bilingual::made(|language| {
+        let expected = kind.expected(language);
+        match language {
+            Language::English => format!("is of the wrong form; it must be {expected}"),
+            Language::Korean => format!("값의 형식이 맞지 않습니다. {expected}만 쓸 수 있습니다"),
+        }
+    })
 }
 
 /// A URL as it may be shown; any other text as it is.
@@ -124,40 +183,20 @@ pub(crate) fn without_password(text: &str) -> String {
     }
 }
 
-fn address_hint(text: &str) -> String {
-    if let Some(port) = text.strip_prefix("localhost:") {
-        return format!("; names are not looked up, write 127.0.0.1:{port}");
-    }
-    match text.trim_start_matches(':').parse::<u16>() {
-        Ok(port) => format!("; the address is missing, write 127.0.0.1:{port} for this machine only"),
-        Err(_) => String::new(),
-    }
-}
-
-fn network(text: &str) -> Result<String, String> {
-    match text.parse::<IpNet>() {
-        Ok(network) => Ok(network.to_string()),
-        Err(_) => Err(match text.parse::<std::net::IpAddr>() {
-            Ok(address) => format!("; {text:?} is an address, write {}", IpNet::from(address)),
-            Err(_) => format!("; {text:?} is not a network"),
-        }),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use ::config::Value;
 
-    use super::{Kind, Written, checked};
+    use super::{Bilingual, Kind, Written, checked};
 
     const WORDS: Kind = Kind::Choice(&["embedded", "memory"]);
 
-    fn in_file(kind: Kind, toml: &str) -> Result<Value, String> {
+    fn in_file(kind: Kind, toml: &str) -> Result<Value, Bilingual> {
         let value = toml::de::DeValue::parse(toml).unwrap();
         checked(kind, false, &Written::in_file(value.get_ref()), "here")
     }
 
-    fn in_text(kind: Kind, text: &str) -> Result<Value, String> {
+    fn in_text(kind: Kind, text: &str) -> Result<Value, Bilingual> {
         checked(kind, false, &Written::in_text(kind, text), "here")
     }
 
@@ -201,7 +240,36 @@ mod tests {
             (in_file(Kind::Texts, "\"a\""), "is \"a\"; it must be a list of texts, in brackets: [\"a\"]"),
             (in_file(Kind::Texts, "[1]"), "is [1]; it must be a list of texts; 1 is not a text"),
         ] {
-            assert_eq!(fault.unwrap_err(), told);
+            assert_eq!(fault.unwrap_err().english, told);
+        }
+    }
+
+    #[test]
+    fn wrong_values_are_told_in_korean() {
+        let whole = Kind::Whole(i64::MAX as u64);
+        for (fault, told) in [
+            (
+                in_file(whole, "\"10\""),
+                "값이 \"10\"입니다. 0 이상의 정수만 쓸 수 있습니다. 따옴표 없이 써 주세요",
+            ),
+            (in_file(whole, "1.5"), "값이 1.5(소수)입니다. 0 이상의 정수만 쓸 수 있습니다"),
+            (in_text(Kind::Whole(9), "10"), "값이 10입니다. 0부터 9까지의 정수만 쓸 수 있습니다"),
+            (in_file(Kind::Text, "true"), "값이 true(참 또는 거짓)입니다. 텍스트만 쓸 수 있습니다"),
+            (
+                in_file(WORDS, "\"memroy\""),
+                "값이 \"memroy\"입니다. \"embedded\", \"memory\" 가운데 하나만 쓸 수 있습니다. 혹시 \"memory\"인가요?",
+            ),
+            (
+                in_file(Kind::Texts, "[1]"),
+                "값이 [1]입니다. 텍스트의 목록만 쓸 수 있습니다. 1은(는) 텍스트가 아닙니다",
+            ),
+            (
+                in_text(Kind::Networks, "10.0.0.1"),
+                "값이 [\"10.0.0.1\"]입니다. 10.0.0.0/8 같은 네트워크의 목록만 쓸 수 있습니다. \"10.0.0.1\"은(는) 주소입니다. \
+                 10.0.0.1/32처럼 써 주세요",
+            ),
+        ] {
+            assert_eq!(fault.unwrap_err().korean, told);
         }
     }
 
@@ -221,7 +289,7 @@ mod tests {
             (in_text(Kind::Networks, "10.0.0.1"), "; \"10.0.0.1\" is an address, write 10.0.0.1/32"),
             (in_text(Kind::Networks, "lan"), "; \"lan\" is not a network"),
         ] {
-            let told = fault.unwrap_err();
+            let told = fault.unwrap_err().english;
             assert!(told.ends_with(hint), "{told}");
         }
     }
@@ -229,8 +297,9 @@ mod tests {
     #[test]
     fn a_password_in_an_address_is_not_repeated() {
         let told = in_file(Kind::Texts, "\"redis://me:hunter2@h:1\"").unwrap_err();
+        assert!(!told.korean.contains("hunter2"), "{told:?}");
         assert_eq!(
-            told,
+            told.english,
             "is \"redis://me:(hidden)@h:1\"; it must be a list of texts, in brackets: [\"redis://me:(hidden)@h:1\"]"
         );
         for unchanged in ["redis://h:1", "redis://me@h:1", "a:b@c"] {
@@ -241,6 +310,7 @@ mod tests {
     #[test]
     fn a_secret_is_not_repeated() {
         let told = checked(Kind::Texts, true, &Written::Text("hunter2".into()), "here").unwrap_err();
-        assert_eq!(told, "is of the wrong form; it must be a list of texts");
+        assert_eq!(told.english, "is of the wrong form; it must be a list of texts");
+        assert_eq!(told.korean, "값의 형식이 맞지 않습니다. 텍스트의 목록만 쓸 수 있습니다");
     }
 }
