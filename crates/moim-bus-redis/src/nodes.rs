@@ -108,8 +108,8 @@ impl Beat {
     }
 }
 
-/// As it stands among the leases: the node, and whether it drains logs.
-fn name(node: NodeId, drains: bool) -> String {
+/// As it stands among the leases: the node, and whether it drains logs. Without that, also among those who hand in.
+pub(crate) fn name(node: NodeId, drains: bool) -> String {
     format!("{:016x}{}", node.0, if drains { "w" } else { "" })
 }
 

@@ -95,12 +95,7 @@ impl Inner {
                 sleep(RETRY).await;
                 continue;
             };
-            let keys = [
-                self.keys.generation(partition.id),
-                self.keys.head(room),
-                self.keys.ring(room),
-                self.keys.log(partition.id),
-            ];
+            let keys = self.ring_keys(partition, room);
             let below = wanted.below.map_or_else(|| "+".into(), |below| format!("({below}-0"));
             let args = Args::new().with(&epoch).with(wanted.rows_max).with(RING_BYTES_MAX).with(below);
             let answered: Result<Vec<Vec<u8>>, _> = link.call_aside(&self.scripts.ring, &keys, args).await;
@@ -235,10 +230,16 @@ impl Inner {
         Some((asked, calls, reads))
     }
 
+    /// Of `lua/ring.lua`.
+    fn ring_keys(&self, partition: &Partition, room: &RoomId) -> [String; 4] {
+        let (keys, id) = (&self.keys, partition.id);
+        [keys.generation(id), keys.head(room), keys.ring(room), keys.log(id)]
+    }
+
     /// The Redis time, if the room is not there.
     async fn is_still_cold(&self, link: &Link, room: &RoomId, epoch: &Epoch) -> Option<String> {
         let partition = self.partition_of(room);
-        let keys = [self.keys.generation(partition.id), self.keys.head(room), self.keys.ring(room)];
+        let keys = self.ring_keys(partition, room);
         let args = Args::new().with(epoch).with(0).with(0).with("+");
         let answered: Result<Vec<Vec<u8>>, _> = link.call(&self.scripts.ring, &keys, args).await;
         match answered.map(|words| self.read_answer(partition, epoch, room, &words)) {

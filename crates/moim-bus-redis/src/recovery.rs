@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream};
 use moim_bus::content_hash;
-use moim_protocol::{Epoch, Message, NodeId, RoomId, Seq};
+use moim_protocol::{Epoch, Message, RoomId, Seq};
 use tokio::time::{sleep, timeout};
 
 use crate::{
@@ -113,7 +113,8 @@ async fn step(inner: &Inner, site: &Site, partition: &Arc<Partition>) -> Result<
                 hand_in(inner, site, partition, (&epoch, round), &still_there, &keys).await?;
             }
             let wait = nodes::LEASE.as_millis();
-            let args = Args::new().with(&epoch).with(wait).with(round).with(name_of(inner.config.node));
+            let args =
+                Args::new().with(&epoch).with(wait).with(round).with(nodes::name(inner.config.node, false));
             let state: String = site.link.call(&inner.scripts.enough, &keys, args).await?;
             tracing::debug!(partition = id, %epoch, %state, round, "a generation is being put together");
             Ok(Step::Again)
@@ -177,11 +178,6 @@ async fn open(
     Ok(Step::Done)
 }
 
-/// As it stands among those who hand in.
-fn name_of(node: NodeId) -> String {
-    format!("{:016x}", node.0)
-}
-
 /// `still_there`: see [`Partition::hand_in_above`].
 async fn hand_in(
     inner: &Inner,
@@ -202,10 +198,10 @@ async fn hand_in(
         let mut args = Args::new()
             .with(epoch)
             .with(round)
-            .with(name_of(inner.config.node))
+            .with(nodes::name(inner.config.node, false))
             .with(is_last)
             .with(nodes.len());
-        nodes.into_iter().for_each(|node| args.push(name_of(node)));
+        nodes.into_iter().for_each(|node| args.push(nodes::name(node, false)));
         chunk.into_iter().for_each(|item| args.push_bytes(item));
         let state: String = site.link.call(&inner.scripts.hand_in, keys, args).await?;
         if state != "recovering" {

@@ -67,14 +67,7 @@ async fn a_place_that_was_only_read_is_handed_in() {
     let writer = Peer::start(&rows, of_node(0)).await;
     let said = writer.say(&room, "one").await;
     until("it is stored", async || rows.has(&room, said.position.seq)).await;
-    let logs = async || {
-        let mut left = 0;
-        for key in redis.ask::<Vec<String>>("KEYS *:log").await {
-            left += redis.ask::<usize>(&format!("XLEN {key}")).await;
-        }
-        left
-    };
-    until("and committed", async || logs().await == 0).await;
+    until("and committed", async || redis.in_logs().await == 0).await;
     drop(writer);
     let member = Peer::start(&rows, of_node(1)).await;
     member.join(&room).await;

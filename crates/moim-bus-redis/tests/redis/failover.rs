@@ -9,7 +9,7 @@ use moim_bus_redis::Topology;
 use moim_protocol::Seq;
 
 use super::{
-    own::{OwnRedis, unstored, until},
+    own::{OwnRedis, until},
     peer::{Peer, Speaker, epochs, nothing_is_lost, nth_config, peers, talk},
     proxy::{AtEnd, Proxy},
     unused,
@@ -83,14 +83,7 @@ async fn what_was_stored_and_is_lost_from_redis_is_not_passed_over() {
     replica.catches_up_with(&master).await;
     replica.cut_off().await;
     said.extend(talk(&peers[1..], &room, "b", 20).await);
-    let logs = async || {
-        let mut left = 0;
-        for key in master.ask::<Vec<String>>("KEYS *:log").await {
-            left += master.ask::<usize>(&format!("XLEN {key}")).await;
-        }
-        left
-    };
-    until("all is stored and committed", async || logs().await == 0).await;
+    until("all is stored and committed", async || master.in_logs().await == 0).await;
     fail_over(&mut master, &replica, &proxy).await;
     let mut ring = None;
     until("the ring can be read", async || {
@@ -145,7 +138,7 @@ async fn what_follows_names_the_message_before_it_though_only_the_store_has_that
     replica.catches_up_with(&master).await;
     replica.cut_off().await;
     said.extend(talk(&peers, &room, "b", 20).await);
-    until("all is stored and committed", async || unstored(&master).await == 0).await;
+    until("all is stored and committed", async || master.in_logs().await == 0).await;
     fail_over(&mut master, &replica, &proxy).await;
     said.extend(talk(&peers, &room, "c", 20).await);
     let stored = nothing_is_lost(&rows, &peers, &room, &said).await;

@@ -12,7 +12,7 @@ use moim_protocol::{RoomId, Seq};
 use tokio::time::timeout;
 
 use super::{
-    own::{OwnRedis, unstored, until},
+    own::{OwnRedis, until},
     peer::{Peer, all_is_stored, nth_config, talk},
     proxy::{AtEnd, Proxy},
     unused,
@@ -126,14 +126,7 @@ async fn what_was_stored_before_a_node_came_late_is_not_said_twice() {
     let peers = [paused, other];
     let said = talk(&peers[..1], &room, "a", 3).await;
     until("all is stored", async || rows.of(&room).len() == said.len()).await;
-    let logs = async || {
-        let mut left = 0;
-        for key in redis.ask::<Vec<String>>("KEYS *:log").await {
-            left += redis.ask::<usize>(&format!("XLEN {key}")).await;
-        }
-        left
-    };
-    until("and committed", async || logs().await == 0).await;
+    until("and committed", async || redis.in_logs().await == 0).await;
     // The writer knew them, too. Now only who sent them does.
     drop(writer);
     proxy.hold();
@@ -162,7 +155,7 @@ async fn who_missed_that_all_is_stored_is_told_by_the_next_generation() {
     proxy.deafen();
     proxy.hold();
     rows.set_stuck(false);
-    until("all is stored and committed", async || unstored(&redis).await == 0).await;
+    until("all is stored and committed", async || redis.in_logs().await == 0).await;
     // Nor can it be read any more.
     for key in redis.ask::<Vec<String>>("KEYS *:mark").await {
         let _: u64 = redis.ask(&format!("DEL {key}")).await;

@@ -125,6 +125,15 @@ impl OwnRedis {
         info.lines().find_map(of_field).unwrap_or_default()
     }
 
+    /// Entries in the logs of all its partitions: what is not committed yet.
+    pub(crate) async fn in_logs(&self) -> usize {
+        let mut left = 0;
+        for key in self.ask::<Vec<String>>("KEYS *:log").await {
+            left += self.ask::<usize>(&format!("XLEN {key}")).await;
+        }
+        left
+    }
+
     pub(crate) async fn lose_everything(&self) {
         let _: String = self.ask("FLUSHALL").await;
     }
@@ -162,13 +171,4 @@ impl OwnRedis {
     pub(crate) async fn promote(&self) {
         let _: String = self.ask("REPLICAOF NO ONE").await;
     }
-}
-
-/// Entries in all of its logs.
-pub(crate) async fn unstored(redis: &OwnRedis) -> usize {
-    let mut left = 0;
-    for key in redis.ask::<Vec<String>>("KEYS *:log").await {
-        left += redis.ask::<usize>(&format!("XLEN {key}")).await;
-    }
-    left
 }
