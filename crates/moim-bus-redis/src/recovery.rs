@@ -1,7 +1,11 @@
 //! A generation from its first doubt to its opening: fence, hand-in, merge. Any node may take each step, and all of them do.
 //! Not here: what is kept to be handed in (`tail`), the steps inside Redis (`lua/open.lua` and after).
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::{StreamExt, stream};
 use moim_bus::content_hash;
@@ -188,9 +192,10 @@ async fn hand_in(
     keys: &[String; 3],
 ) -> Result<(), CallError> {
     let Ok(_turn) = inner.recovery_turns.acquire().await else { return Ok(()) };
-    let items = staged::items(&partition.hand_in_above(still_there), &inner.keys);
-    let rows = items.len();
-    let mut chunks = chunks(items);
+    let known = partition.hand_in_above(still_there);
+    let rows = known.rows.len();
+    let mut chunks = chunks(staged::items(&known, &inner.keys));
+    drop(known);
     // The last call says that it is all.
     let last = chunks.pop().unwrap_or_default();
     for (chunk, is_last) in chunks.into_iter().map(|chunk| (chunk, 0)).chain([(last, 1)]) {
@@ -210,7 +215,7 @@ async fn hand_in(
     }
     partition.handed_in(epoch, round);
     if rows > 0 {
-        tracing::info!(partition = partition.id, items = rows, "handed in what redis may have lost");
+        tracing::info!(partition = partition.id, rows, "handed in what redis may have lost");
     }
     Ok(())
 }
@@ -239,7 +244,7 @@ async fn merge(
     let Ok(turn) = inner.recovery_turns.acquire().await else { return Ok(()) };
     let Some(staged) = read_staged(inner, &site.link, epoch, keys).await? else { return Ok(()) };
     for (room, rows) in &staged.rows {
-        merge_room(inner, site, partition, epoch, room, rows).await?;
+        merge_room(inner, site, partition, epoch, (room, rows), &staged.stored_to).await?;
     }
     let names = &inner.keys;
     let highest: Vec<_> = staged.highest.iter().collect();
@@ -313,8 +318,8 @@ async fn merge_room(
     site: &Site,
     partition: &Partition,
     epoch: &Epoch,
-    room: &RoomId,
-    rows: &BTreeMap<Seq, Arc<Message>>,
+    (room, rows): (&RoomId, &BTreeMap<Seq, Arc<Message>>),
+    stored_to: &HashMap<Epoch, LogId>,
 ) -> Result<(), CallError> {
     let names = &inner.keys;
     let mut rows = rows.values().peekable();
@@ -340,6 +345,8 @@ async fn merge_room(
             args.push(event::hash_text(content_hash(&row.content)));
             args.push(event::answer_kept(row.client_id.as_ref()).as_millis());
             args.push(&row.id);
+            let stored_to = stored_to.get(&event::generation_of(&row.epoch));
+            args.push(stored_to.map_or_else(|| "-".into(), LogId::to_string));
             args.push_bytes(event);
         }
         site.link.call::<String>(&inner.scripts.merge, &keys, args).await?;

@@ -8,7 +8,12 @@ use std::{
 
 use moim_protocol::{Epoch, Message, RoomId, Seq, Timestamp};
 
-use crate::{event, keys::Keys, partition::HandIn, tail::Recent};
+use crate::{
+    event,
+    keys::Keys,
+    partition::HandIn,
+    tail::{LogId, Recent},
+};
 
 /// The highest number seen in a room.
 #[derive(Debug)]
@@ -27,9 +32,12 @@ pub(crate) struct Staged {
     pub(crate) highest: HashMap<RoomId, Highest>,
     /// By key.
     pub(crate) answers: HashMap<String, String>,
+    /// Up to where anybody knows that the log of a generation is stored.
+    pub(crate) stored_to: HashMap<Epoch, LogId>,
 }
 
-/// `R room-bytes`, `H seq epoch time`, `h` the same of a room that is not open, or `A key-bytes`, a line's end, then the texts.
+/// `R room-bytes`, `H seq epoch time`, `h` the same of a room that is not open, `A key-bytes`, or `S place`, a line's end, then the
+/// texts.
 pub(crate) fn items(known: &HandIn, keys: &Keys) -> Vec<Vec<u8>> {
     let rows = known.rows.iter().map(|row| {
         let mut item = format!("R{}\n{}", row.room.as_str().len(), row.room).into_bytes();
@@ -47,7 +55,8 @@ pub(crate) fn items(known: &HandIn, keys: &Keys) -> Vec<Vec<u8>> {
     });
     let recent = answers(known, keys);
     let recent = recent.iter().map(|(key, answer)| format!("A{}\n{key}{answer}", key.len()).into_bytes());
-    rows.chain(highest).chain(passed).chain(recent).collect()
+    let stored_to = known.stored_to.iter().map(|(epoch, place)| format!("S{place}\n{epoch}").into_bytes());
+    rows.chain(highest).chain(passed).chain(recent).chain(stored_to).collect()
 }
 
 /// The newest of the recent sends in each room that is not open here: it may be stored, and lost from Redis with its number.
@@ -109,6 +118,11 @@ impl Staged {
                 let (key, value) = rest.split_at_checked(bytes.parse().ok()?)?;
                 self.answers.insert(key.to_owned(), value.to_owned());
             }
+            ("S", place) => {
+                let place: LogId = place.parse().ok()?;
+                let known = self.stored_to.entry(Epoch::trusted(rest)).or_default();
+                *known = place.max(*known);
+            }
             _ => return None,
         }
         Some(())
@@ -155,8 +169,15 @@ mod tests {
         let highest =
             |seq| vec![(RoomId::trusted("방"), Seq(seq), Epoch::trusted("e"), Timestamp { micros: seq })];
         let recents = vec![recent(keys.answer_of(&rows[0])), recent("other".into())];
-        let one = HandIn { rows: rows.clone(), recent: recents, highest: highest(3) };
-        let two = HandIn { rows: rows[..1].to_vec(), recent: Vec::new(), highest: highest(5) };
+        let stored_to = |place| Some((Epoch::trusted("e"), place));
+        let one =
+            HandIn { rows: rows.clone(), recent: recents, highest: highest(3), stored_to: stored_to(7) };
+        let two = HandIn {
+            rows: rows[..1].to_vec(),
+            recent: Vec::new(),
+            highest: highest(5),
+            stored_to: stored_to(5),
+        };
         let mut staged = Staged::default();
         for item in items(&one, &keys).into_iter().chain(items(&two, &keys)) {
             staged.add(&item);
@@ -170,14 +191,15 @@ mod tests {
         assert_eq!((highest("방"), highest("c")), ((Seq(5), true), (Seq(9), false)));
         assert_eq!(staged.answers.len(), 1, "that of a row comes with the row");
         assert_eq!(staged.answers["other"], "0 9 e 9 0000000000000007 - id");
+        assert_eq!(staged.stored_to[&Epoch::trusted("e")], 7);
     }
 
     #[test]
     fn what_cannot_be_read_is_left_out() {
         let mut staged = Staged::default();
-        for item in [b"" as &[u8], b"X\n", b"R9\nab", b"R1\nab", b"H1\nr", b"\xff\n"] {
+        for item in [b"" as &[u8], b"X\n", b"R9\nab", b"R1\nab", b"H1\nr", b"Sx\ne", b"\xff\n"] {
             staged.add(item);
         }
-        assert!(staged.rows.is_empty() && staged.highest.is_empty());
+        assert!(staged.rows.is_empty() && staged.highest.is_empty() && staged.stored_to.is_empty());
     }
 }

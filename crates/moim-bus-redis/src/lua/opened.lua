@@ -8,7 +8,7 @@ if items > 0 and redis.call('EXISTS', KEYS[3]) == 0 then
   return 'another round'
 end
 redis.call('HSET', KEYS[1], 'state', 'open', 'first', ARGV[2])
-redis.call('HDEL', KEYS[1], 'waited', 'handed', 'items', 'was', 'was_lid')
+redis.call('HDEL', KEYS[1], 'waited', 'handed', 'missed', 'items', 'was', 'was_lid')
 redis.call('DEL', KEYS[3])
 redis.call('PUBLISH', ARGV[3], 'O' .. ARGV[1])
 return 'open'

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Instant};
 use moim_bus::BusError;
 use moim_protocol::{Epoch, Message, RoomId, Seq, Timestamp};
 
-use super::{Partition, Waiting, reply};
+use super::{Partition, State, Waiting, reply};
 use crate::{
     event,
     tail::{LogId, Recent},
@@ -17,6 +17,16 @@ pub(crate) struct HandIn {
     pub(crate) rows: Vec<Arc<Message>>,
     pub(crate) recent: Vec<Recent>,
     pub(crate) highest: Vec<(RoomId, Seq, Epoch, Timestamp)>,
+    /// The last generation it was in, and up to where it knows that its log is stored.
+    pub(crate) stored_to: Option<(Epoch, LogId)>,
+}
+
+impl State {
+    /// See [`HandIn::stored_to`]. Who has dropped rows for want of space does not know what else there was.
+    fn stored_to(&self) -> Option<(Epoch, LogId)> {
+        let place = if self.tail.unprotected == 0 { self.mark } else { LogId::MAX };
+        self.opened.clone().map(|epoch| (epoch, place))
+    }
 }
 
 impl Partition {
@@ -44,13 +54,14 @@ impl Partition {
         recent.retain(|recent| !is_there(&recent.epoch, recent.time));
         let mut highest = state.tail.highest();
         highest.retain(|(_, _, of, time)| !is_there(of, *time));
-        HandIn { rows: state.tail.rows_above(*top), recent, highest }
+        HandIn { rows: state.tail.rows_above(*top), recent, highest, stored_to: state.stored_to() }
     }
 
     pub(crate) fn hand_in(&self) -> HandIn {
         let mut state = self.lock();
         let recent = state.tail.recent(Instant::now());
-        HandIn { rows: state.tail.rows(), recent, highest: state.tail.highest() }
+        let (highest, stored_to) = (state.tail.highest(), state.stored_to());
+        HandIn { rows: state.tail.rows(), recent, highest, stored_to }
     }
 
     /// A row that was sent again meanwhile, and is in the log under another number: this one will never be stored, nor be handed

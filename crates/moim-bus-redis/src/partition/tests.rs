@@ -308,3 +308,18 @@ fn what_was_handed_in_counts_for_one_round() {
     partition.open(&epoch("b"), 9, false);
     assert!(partition.has_handed_in(&epoch("b"), "2"), "it is in it");
 }
+
+#[test]
+fn who_has_dropped_rows_does_not_say_that_there_were_no_others() {
+    let weight = row("a", 5).weight_bytes();
+    let partition = Arc::new(Partition::new(0, Arc::default(), 2 * weight));
+    assert_eq!(partition.hand_in().stored_to, None, "it was in no generation");
+    partition.open(&epoch("a"), 0, false);
+    partition.keep(&epoch("a"), &row("a", 5), &keys());
+    partition.marked(Instant::now(), &mark("a", 5, &[]));
+    assert_eq!(partition.hand_in().stored_to, Some((epoch("a"), 5)));
+    for micros in 6..9 {
+        partition.keep(&epoch("a"), &row("a", micros), &keys());
+    }
+    assert_eq!(partition.hand_in().stored_to, Some((epoch("a"), LogId::MAX)));
+}

@@ -145,6 +145,33 @@ async fn what_follows_names_the_message_before_it_though_only_the_store_has_that
     assert_eq!((epochs(&stored), stored.len()), (2, 60));
 }
 
+/// It was given to a message that was sent when Redis died: nobody has heard of that, and whoever sent it sends it again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_number_that_nobody_has_heard_of_leaves_no_hole() {
+    let rows = Rows::new();
+    let (mut master, replica, proxy) = pair(AtEnd::Cut).await;
+    let (peers, room) = (peers(&rows, &proxy.url(), 2).await, room("unheard"));
+    for peer in &peers {
+        peer.join(&room).await;
+    }
+    let mut said = talk(&peers, &room, "a", 20).await;
+    until("all is stored and committed", async || master.in_logs().await == 0).await;
+    rows.set_stuck(true);
+    said.extend(talk(&peers, &room, "b", 2).await);
+    replica.catches_up_with(&master).await;
+    replica.cut_off().await;
+    proxy.deafen();
+    let head = master.ask::<Vec<String>>("KEYS *:h:*").await.remove(0);
+    let unheard: u64 = master.ask(&format!("HINCRBY {head} seq 1")).await;
+    let _: u64 = master.ask(&format!("HSET {head} last {unheard}")).await;
+    said.extend(talk(&peers[..1], &room, "c", 1).await);
+    assert_eq!(said[22].1.position.seq, Seq(unheard + 1));
+    fail_over(&mut master, &replica, &proxy).await;
+    said.extend(talk(&peers, &room, "d", 4).await);
+    let stored = nothing_is_lost(&rows, &peers, &room, &said).await;
+    assert_eq!((epochs(&stored), stored[22].prev), (2, Some(Seq(unheard - 1))));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_first_replica_is_a_short_barrier() {
     let (rows, master, room) = (Rows::new(), OwnRedis::start().await, room("first"));

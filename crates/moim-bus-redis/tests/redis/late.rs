@@ -114,6 +114,38 @@ async fn what_comes_late_above_the_head_is_in_every_page_at_once() {
     assert_eq!(shown.rows.last().map(|row| row.prev), Some(Some(said[19].1.position.seq)));
 }
 
+/// The others heard nothing of what it said, and have what was said next: that something stands between is all they know.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_paused_node_alone_knows_is_not_passed_over() {
+    let (rows, room, prefix) = (Rows::new(), room("alone"), format!("a{:x}", unused()));
+    let mut master = OwnRedis::start().await;
+    let replica = master.replica().await;
+    let mut doors = Vec::new();
+    let mut peers = Vec::new();
+    for nth in 1..3 {
+        doors.push(Proxy::before(master.address(), AtEnd::Cut).await);
+        let url = doors[nth - 1].url();
+        peers.push(Peer::start(&rows, nth_config(&[url], Topology::Single, &prefix, nth)).await);
+    }
+    let mut said = talk(&peers[..1], &room, "a", 10).await;
+    replica.catches_up_with(&master).await;
+    replica.cut_off().await;
+    doors.iter().for_each(|door| assert!(door.deafen() > 0));
+    said.extend(talk(&peers, &room, "b", 2).await);
+    doors.iter().for_each(Proxy::hold);
+    master.kill().await;
+    replica.promote().await;
+    doors[1].switch(replica.address());
+    let seqs: Vec<_> = said.iter().map(|(_, receipt)| receipt.position.seq).collect();
+    let shown = async || peers[1].bus.ring(&room, 256).await.ok().filter(|ring| ring.head.seq == seqs[11]);
+    until("the other went on alone", async || shown().await.is_some()).await;
+    let alone = ring(&peers[1], &room).await;
+    assert!(!skips(&alone, &seqs[10..11]), "a page would say that it is complete: {alone:?}");
+    peers[1].join(&room).await;
+    doors[0].switch(replica.address());
+    until("it is announced", async || peers[1].late().await.iter().any(|row| row.seq == seqs[10])).await;
+}
+
 /// It was sent again while its first number came late: the answer to it is known.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_stored_before_a_node_came_late_is_not_said_twice() {
@@ -135,7 +167,7 @@ async fn what_was_stored_before_a_node_came_late_is_not_said_twice() {
     rows.set_seeds_fail(true);
     peers[1].say(&room, "b").await;
     proxy.release();
-    let answers = async || redis.ask::<Vec<String>>(&format!("KEYS *:a:*{}*", said[2].0)).await.len();
+    let answers = async || redis.ask::<Vec<String>>(&format!("KEYS *:a:*kim{}", said[2].0)).await.len();
     until("its answers are handed in", async || answers().await > 0).await;
     let again = peers[1].say(&room, &said[2].0).await;
     assert_eq!(again.position, said[2].1.position);
