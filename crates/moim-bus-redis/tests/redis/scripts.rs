@@ -70,7 +70,7 @@ impl Room {
         for seq in numbers {
             keys.push(format!("answer{seq}"));
             let (seq, prev) = (seq.to_string(), (seq - 1).to_string());
-            args.extend([&*seq, &prev, &seq, EPOCH, HASH, "600000", "id", "event"].map(str::to_owned));
+            args.extend([&*seq, &prev, &seq, EPOCH, HASH, "600000", "id", "-", "event"].map(str::to_owned));
         }
         let (keys, args): (Vec<_>, Vec<_>) =
             (keys.iter().map(String::as_str).collect(), args.iter().map(String::as_str).collect());

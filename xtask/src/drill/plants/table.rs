@@ -63,6 +63,7 @@ pub(crate) const PLANTS: &[Plant] = &[
     Plant { name: "ended-generation-is-acked",   rule: "an answer of a generation that has ended is no acknowledgement", caught_by: redis("uncertain::an_answer_of_a_generation_that_has_ended_is_no_acknowledgement", "acknowledged, and gone") },
     Plant { name: "late-rows-unannounced",       rule: "late rows are announced",                                        caught_by: redis("late::what_a_paused_node_knows_is_handed_in_late", "the rows are announced") },
     Plant { name: "late-row-with-another-number", rule: "a late row that has another number by now is dropped",          caught_by: redis("late::what_a_paused_node_knows_is_handed_in_late", "each once, but for the one that has another number by now") },
+    Plant { name: "gap-closed-though-missed",    rule: "a hole stays named while somebody may know what was in it",      caught_by: redis("late::what_a_paused_node_alone_knows_is_not_passed_over", "a page would say that it is complete") },
     Plant { name: "no-del-first",                rule: "at maxmemory a lease is taken and the log drained",              caught_by: redis("pressure::a_full_redis_is_drained_by_a_new_lease_holder", "not in time: ") },
     // The same under load.
     Plant { name: "client-id-unscoped",          rule: "a clientId belongs to its sender",                               caught_by: drill("none") },
