@@ -122,7 +122,8 @@ fn aims(result: &Value, html: &mut String) {
             true => format!("<b class=\"good\">✓ {}</b>", Both("met", "지켜짐").html()),
             false => format!("<b class=\"bad\">✗ {}</b>", Both("missed", "어긋남").html()),
         };
-        let what = escape(aim["what"].as_str().unwrap_or_default());
+        let word = |key: &str| aim[key].as_str().unwrap_or_default();
+        let what = Both(word("what"), word("whatKo")).html();
         write!(
             html,
             "<tr><td class=\"words\">{what}</td><td>{}</td><td>{}</td><td>{met}</td></tr>",

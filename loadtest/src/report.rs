@@ -46,7 +46,7 @@ impl Report {
         for (name, value) in &self.rows {
             text += &format!("  {name:<width$}  {value}\n");
         }
-        for Aim { what, figure, most, met } in &self.aims {
+        for Aim { what, figure, most, met, .. } in &self.aims {
             let word = if *met { "met" } else { "MISSED" };
             text += &format!("  aim {word}: {what} {figure:.2}, at most {most}\n");
         }
@@ -76,7 +76,7 @@ mod tests {
             scenario: "x",
             rows: vec![("name".into(), "1".into()), ("longer name".into(), "2".into())],
             figures: json!({ "a": 1 }),
-            aims: vec![Aim::at_most("ratio", 1.5, 1.3)],
+            aims: vec![Aim::at_most(("ratio", "비율"), 1.5, 1.3)],
             broken: None,
         };
         assert!(report.table().contains("  name         1\n"));

@@ -166,8 +166,10 @@ async fn what_is_acknowledged_survives_and_is_told_once() {
 }
 
 async fn killed_while_they_talk() {
-    // Together they send faster than people.
-    let mut server = Server::start_to_be_restarted(&[("limits.messages_per_second", "10000")]).await;
+    // Together they send faster than people, and a reader may be all of it behind.
+    let behind = MESSAGES.to_string();
+    let limits = [("limits.messages_per_second", "10000"), ("limits.resume_messages_max", &behind)];
+    let mut server = Server::start_to_be_restarted(&limits).await;
     let (acks, mut acked) = watch::channel(0);
     let mut readers = JoinSet::new();
     for number in 0..READERS {

@@ -67,13 +67,14 @@ fn once(name: &str, room: &Room<'_>) -> Vec<Violation> {
     twice.map(tell).collect()
 }
 
-/// Within an epoch numbers follow each other, and an epoch's numbers lie together.
+/// Within an epoch numbers follow each other, and an epoch's numbers lie together. A number that nobody heard of, given as Redis died,
+/// is no hole: the row after it names the one before.
 fn without_hole(name: &str, room: &Room<'_>) -> Vec<Violation> {
     let mut last: HashMap<&str, u64> = HashMap::new();
     let mut found = Vec::new();
     for row in room.rows.values() {
         let before = last.insert(&row.epoch, row.seq);
-        if let Some(before) = before.filter(|before| before + 1 != row.seq) {
+        if let Some(before) = before.filter(|before| before + 1 != row.seq && row.prev != Some(*before)) {
             let evidence = format!("in {} the store goes from {before} to {}", row.epoch, row.seq);
             found.push(Violation::new(Kind::StoreHole, name, evidence));
         }

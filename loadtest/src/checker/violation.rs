@@ -21,7 +21,7 @@ pub(crate) enum Kind {
     OutOfOrder,
     /// `prev` is not the last message seen, and no gap was told.
     SilentHole,
-    /// Within an epoch of the store a number is missing.
+    /// Within an epoch of the store a number is missing, and the row after it does not say that nothing stood there.
     StoreHole,
     /// One number of a room for two messages.
     NumberTwice,

@@ -96,7 +96,14 @@ impl<'a> Course<'a> {
 
     fn charts(&self, figures: &Value, html: &mut String) {
         let live = |key: &'static str| self.points(move |second| &second["liveMs"][key]);
-        let count = |key: &'static str| self.points(move |second| &second[key]);
+        let count = |key: &'static str| {
+            let mut points = self.points(move |second| &second[key]);
+            // The last second is cut short by the end.
+            if points.len() > 1 {
+                points.pop();
+            }
+            points
+        };
         let series = |english, korean, class, points| Series { name: Both(english, korean), class, points };
         let from_intended =
             Both("ms from the intended send, by the second of that", "보내려던 때부터의 ms, 그 초마다");

@@ -270,9 +270,21 @@ fn report(
         ),
     ];
     let aims = vec![
-        Aim::at_most("seconds that it delays a join by", (storm - calm) / 1e3, DELAY_SECONDS_MOST),
-        Aim::at_most("people who did not get in", (due - crowd.present()) as f64, 0.0),
-        Aim::at_most("seconds until all counts are right", counts_seconds, COUNTS_SECONDS_MOST),
+        Aim::at_most(
+            ("seconds that it delays a join by", "입장을 늦춘 시간(초)"),
+            (storm - calm) / 1e3,
+            DELAY_SECONDS_MOST,
+        ),
+        Aim::at_most(
+            ("people who did not get in", "들어오지 못한 사람"),
+            (due - crowd.present()) as f64,
+            0.0,
+        ),
+        Aim::at_most(
+            ("seconds until all counts are right", "모든 인원수가 맞을 때까지(초)"),
+            counts_seconds,
+            COUNTS_SECONDS_MOST,
+        ),
     ];
     let [sent, acked, received, joined, lost] = crowd.timeline.totals();
     let more = json!({

@@ -115,8 +115,9 @@ fn report(args: &FanoutArgs, rates: &[AtRate]) -> Report {
             format!("{:.3} (median of {} pairs)", at_rate.ratio(), args.rounds),
         ));
     }
-    let aims =
-        rates.iter().map(|at_rate| Aim::at_most("CPU ratio to the bare loop", at_rate.ratio(), RATIO_MOST));
+    let aims = rates.iter().map(|at_rate| {
+        Aim::at_most(("CPU ratio to the bare loop", "맨 루프 대비 CPU 비율"), at_rate.ratio(), RATIO_MOST)
+    });
     let figures: Vec<_> = rates.iter().map(figures).collect();
     Report { scenario: "fanout", rows, figures: json!(figures), aims: aims.collect(), broken: None }
 }

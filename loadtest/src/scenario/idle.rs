@@ -172,9 +172,13 @@ fn report(members: usize, rooms: usize, open_seconds: f64, moments: &Moments) ->
         "bytesPerConnectionAgain": each(again), "returnedShare": returned,
     });
     let aims = vec![
-        Aim::at_most("bytes a connection", each(idle), BYTES_PER_CONNECTION_MOST),
+        Aim::at_most(("bytes a connection", "연결당 바이트"), each(idle), BYTES_PER_CONNECTION_MOST),
         // What was kept and not used again would be a leak.
-        Aim::at_most("growth of a second time over the first", grown(again) / grown(idle), GROWTH_MOST),
+        Aim::at_most(
+            ("growth of a second time over the first", "첫 번째에 대한 두 번째 증가 비율"),
+            grown(again) / grown(idle),
+            GROWTH_MOST,
+        ),
     ];
     Report { scenario: "idle", rows, figures, aims, broken: None }
 }

@@ -116,7 +116,7 @@ fn report(members: usize, history: u32, arrivals: &Arrivals, cpu_nanos: u64) -> 
         "framesMean": frames_mean, "serverCpuMs": cpu_ms,
     });
     let aims = vec![Aim::at_most(
-        "seconds until all have joined and history",
+        ("seconds until all have joined and history", "모두 들어와 기록을 받을 때까지(초)"),
         timeline.arrived_seconds,
         JOINED_SECONDS_MOST,
     )];

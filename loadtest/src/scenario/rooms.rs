@@ -228,11 +228,18 @@ fn report(args: &RoomsArgs, moments: [Held; 4]) -> Report {
     }));
     let [before, _, silent, again] = moments;
     let aims = vec![
-        Aim::at_most("keys left in redis", again.keys, KEYS_LEFT_MOST),
-        Aim::at_most("bytes that redis has grown by", again.redis - before.redis, REDIS_GROWTH_MOST),
+        Aim::at_most(("keys left in redis", "Redis에 남은 키"), again.keys, KEYS_LEFT_MOST),
+        Aim::at_most(
+            ("bytes that redis has grown by", "Redis가 늘어난 바이트"),
+            again.redis - before.redis,
+            REDIS_GROWTH_MOST,
+        ),
         // What was kept and not used again would be a leak.
         Aim::at_most(
-            "memory of the gateway after the second time over the first",
+            (
+                "memory of the gateway after the second time over the first",
+                "게이트웨이 메모리, 두 번째의 첫 번째 대비",
+            ),
             again.gateway.rss as f64 / silent.gateway.rss as f64,
             AGAIN_MOST,
         ),
