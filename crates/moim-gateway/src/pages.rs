@@ -277,10 +277,11 @@ impl Pages {
                 break;
             }
         }
-        let complete = walk.complete;
+        // The first row itself may not know that there is nothing before it.
+        let (complete, begins) = (walk.complete, walk.before == Some(Seq::ZERO));
         let rows: Vec<_> = walk.rows.into_iter().filter(below).collect();
         let rows = rows[rows.len().saturating_sub(limit)..].to_vec();
-        let whole = complete && (is_whole(&rows, limit) || rows.is_empty());
+        let whole = complete && (rows.len() == limit || begins || rows.is_empty());
         (rows, whole)
     }
 
@@ -364,9 +365,4 @@ fn is_across(rows: &[Arc<Message>], wanted: PageWanted, limit: usize, (low, high
             after < high && last.is_none_or(|last| low <= last)
         }
     }
-}
-
-/// As many as were asked for, or all there are.
-fn is_whole(rows: &[Arc<Message>], limit: usize) -> bool {
-    rows.len() == limit || rows.first().is_none_or(|row| row.prev == Some(Seq::ZERO))
 }

@@ -414,7 +414,12 @@ async fn without_the_bus_a_page_is_what_the_store_has_and_says_that_it_is_not_al
 async fn a_run_of_numbers_whose_past_is_unknown_is_whole_only_when_there_is_no_past() {
     let after_outage = || FakeBus { ring: vec![row(5000, None, "e2")], ..FakeBus::default() };
     let nothing = SlowStore::of(Vec::new(), SECOND / 2);
-    assert!(pages(after_outage(), &nothing).pages.load(&room(), None).await.unwrap().complete);
+    let tried = pages(after_outage(), &nothing);
+    assert!(tried.pages.load(&room(), None).await.unwrap().complete);
+    for before in [None, Some(Seq(5001))] {
+        let page = tried.pages.page(&room(), PageWanted::Before(before), 10).await.unwrap();
+        assert_eq!((seqs(&page.rows), page.complete), (vec![5000], true), "all there is: {before:?}");
+    }
     let something = SlowStore::of(rows(1..=50), SECOND / 2);
     // It is not stored yet, so what was said before it may not be either.
     let unstored = FakeBus { unstored: vec![row(5000, None, "e2")], ..after_outage() };
