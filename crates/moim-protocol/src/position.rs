@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Epoch;
 
-/// A message's number in its room: rises by exactly one per message within an epoch, never used twice in a room.
+/// A message's number in its room: rises by one per message within an epoch, never used twice in a room. A number that nobody heard
+/// of is left out, and `prev` says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Seq(pub u64);

@@ -38,6 +38,7 @@ const SERVER_FRAMES: &[Row] = &[
         profile: "both",
         about: "Somebody said something; the sender hears it too. `seq` rises by exactly one for each message of a room within an \
                 `epoch`; `prev` is the number before, over a jump too, and absent where it is unknown: a hole always shows. \
+                A number that was given to nobody, because Redis died over it, is no hole: the next `prev` passes over it. \
                 `clientId` is what the sender called it.",
         examples: &["message", "message_without_prev"],
     },
