@@ -10,7 +10,7 @@ use moim_protocol::{
     Typing, UserName,
 };
 
-use crate::tail::RECENT_KEPT;
+use crate::tail::{LogId, RECENT_KEPT};
 
 /// A draft as the publish script takes it: `id client-id-bytes|- sender-bytes`, a line's end, then the three texts.
 pub(crate) fn body(draft: &Draft) -> Vec<u8> {
@@ -78,10 +78,17 @@ pub(crate) fn hash_text(hash: u64) -> String {
     format!("{hash:016x}")
 }
 
-/// The answer to a send that is stored: no place in the log, and nobody asks any more what was before it. The others are
-/// written by the scripts.
-pub(crate) fn stored_answer(seq: Seq, epoch: &Epoch, time: Timestamp, hash: u64, id: &MessageId) -> String {
-    format!("0 {seq} {epoch} {} {} - {id}", time.micros, hash_text(hash))
+/// The answer to a send that is stored, or will be when the log is stored up to its place. Nobody asks any more what was before
+/// it. The others are written by the scripts.
+pub(crate) fn later_answer(
+    place: LogId,
+    seq: Seq,
+    epoch: &Epoch,
+    time: Timestamp,
+    hash: u64,
+    id: &MessageId,
+) -> String {
+    format!("{place} {seq} {epoch} {} {} - {id}", time.micros, hash_text(hash))
 }
 
 /// How long the answer to a send is kept: a client may send again for ten minutes, this node does for one.

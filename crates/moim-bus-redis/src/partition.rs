@@ -25,7 +25,7 @@ use crate::{
     tail::{LogId, Tail, TailBytes},
 };
 
-pub(crate) use hand_in::HandIn;
+pub(crate) use hand_in::{HandIn, StillThere};
 
 pub(crate) type Answer = oneshot::Sender<Result<Receipt, BusError>>;
 

@@ -305,7 +305,7 @@ impl Inner {
             }
             let moim_bus::Receipt { position, id, time, .. } = &answer.receipt;
             keys.push(self.keys.answer(room, &answer.sender, Some(&answer.client_id), id));
-            args.push(event::stored_answer(position.seq, &position.epoch, *time, answer.content_hash, id));
+            args.push(event::later_answer(0, position.seq, &position.epoch, *time, answer.content_hash, id));
             args.push(left.as_millis());
         }
         (keys, args)

@@ -19,7 +19,7 @@ use crate::{
     link::{Args, CallError, Link},
     lock::locked,
     nodes,
-    partition::Partition,
+    partition::{Partition, StillThere},
     staged::{self, Highest, Staged},
     tail::{LogId, RECENT_KEPT},
 };
@@ -113,7 +113,11 @@ async fn step(inner: &Inner, site: &Site, partition: &Arc<Partition>) -> Result<
                 return Ok(Step::Again);
             }
             if !partition.has_handed_in(&epoch, round) {
-                let still_there = (Epoch::trusted(was.as_str()), was_top.parse().unwrap_or_default());
+                let still_there = StillThere {
+                    epoch: Epoch::trusted(was.as_str()),
+                    top: was_top.parse().unwrap_or_default(),
+                    now: round.parse().unwrap_or(u64::MAX),
+                };
                 hand_in(inner, site, partition, (&epoch, round), &still_there, &keys).await?;
             }
             let wait = nodes::LEASE.as_millis();
@@ -188,7 +192,7 @@ async fn hand_in(
     site: &Site,
     partition: &Partition,
     (epoch, round): (&Epoch, &str),
-    still_there: &(Epoch, LogId),
+    still_there: &StillThere,
     keys: &[String; 3],
 ) -> Result<(), CallError> {
     let Ok(_turn) = inner.recovery_turns.acquire().await else { return Ok(()) };

@@ -76,9 +76,9 @@ fn passed(known: &HandIn) -> Vec<&Recent> {
 pub(crate) fn answers(known: &HandIn, keys: &Keys) -> Vec<(String, String)> {
     let with_rows: HashSet<_> = known.rows.iter().map(|row| keys.answer_of(row)).collect();
     let others = known.recent.iter().filter(|recent| !with_rows.contains(&recent.key)).map(|recent| {
-        let Recent { key, room: _, seq, epoch, time, hash, id } = recent;
-        // What is not in a tail is stored.
-        (key.clone(), event::stored_answer(*seq, epoch, *time, *hash, id))
+        let Recent { key, room: _, seq, epoch, time, hash, id, place } = recent;
+        // What is neither in a tail nor in a log is stored.
+        (key.clone(), event::later_answer(*place, *seq, epoch, *time, *hash, id))
     });
     others.collect()
 }
@@ -159,6 +159,7 @@ mod tests {
             time: Timestamp { micros: 9 },
             hash: 7,
             id,
+            place: 0,
         }
     }
 

@@ -35,6 +35,8 @@ pub(crate) struct Recent {
     pub(crate) time: Timestamp,
     pub(crate) hash: u64,
     pub(crate) id: MessageId,
+    /// In a log that Redis still has, or 0: in none.
+    pub(crate) place: LogId,
 }
 
 /// Bytes of all tails of a node.
@@ -129,6 +131,7 @@ impl Tail {
             time: row.time,
             hash: content_hash(&row.content),
             id: row.id.clone(),
+            place: 0,
         };
         self.recent.push_back(Sent { seen: now, recent, unprotected });
         self.forget_recent(now);

@@ -1,7 +1,10 @@
 //! What a node knows of a partition that Redis may have lost, and in which generation it has said so.
 //! Not here: how it is said (`recovery`, `late`), how long it is kept (`tail`).
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use moim_bus::BusError;
 use moim_protocol::{Epoch, Message, RoomId, Seq, Timestamp};
@@ -9,8 +12,25 @@ use moim_protocol::{Epoch, Message, RoomId, Seq, Timestamp};
 use super::{Partition, State, Waiting, reply};
 use crate::{
     event,
-    tail::{LogId, Recent},
+    tail::{LogId, RECENT_KEPT, Recent},
 };
+
+/// What Redis must still have, as it has not lost the record of its last open generation.
+pub(crate) struct StillThere {
+    pub(crate) epoch: Epoch,
+    /// Everything in that generation's log up to here is there, or was and is stored.
+    pub(crate) top: LogId,
+    /// Microseconds: Redis's clock now.
+    pub(crate) now: u64,
+}
+
+impl StillThere {
+    /// Whether it has the answers, too, which it keeps for ten minutes of its own clock. A node knows sends of one minute: with
+    /// nothing in the log for longer there is either no such send, or Redis came back with its clock set forward.
+    fn has_answers(&self) -> bool {
+        Duration::from_micros(self.now.saturating_sub(self.top)) <= RECENT_KEPT
+    }
+}
 
 /// What a node hands in.
 pub(crate) struct HandIn {
@@ -41,9 +61,9 @@ impl Partition {
         self.lock().handed_in = Some((epoch.clone(), round.to_owned()));
     }
 
-    /// What Redis may have lost. Of the log of that generation it has everything up to that place, or had it and it was stored:
-    /// handed in again, it would only fill a Redis that is nearly full.
-    pub(crate) fn hand_in_above(&self, (epoch, top): &(Epoch, LogId)) -> HandIn {
+    /// What Redis may have lost. What it still has would only fill a Redis that is nearly full.
+    pub(crate) fn hand_in_above(&self, still_there: &StillThere) -> HandIn {
+        let StillThere { epoch, top, .. } = still_there;
         if self.lock().opened.as_ref() != Some(epoch) {
             return self.hand_in();
         }
@@ -51,7 +71,13 @@ impl Partition {
             |of: &Epoch, time: Timestamp| event::generation_of(of) == *epoch && time.micros <= *top;
         let mut state = self.lock();
         let mut recent = state.tail.recent(Instant::now());
-        recent.retain(|recent| !is_there(&recent.epoch, recent.time));
+        if still_there.has_answers() {
+            recent.retain(|recent| !is_there(&recent.epoch, recent.time));
+        }
+        for recent in recent.iter_mut().filter(|recent| is_there(&recent.epoch, recent.time)) {
+            // An entry's time is its place, in the log of the generation that gave it out.
+            recent.place = recent.time.micros;
+        }
         let mut highest = state.tail.highest();
         highest.retain(|(_, _, of, time)| !is_there(of, *time));
         HandIn { rows: state.tail.rows_above(*top), recent, highest, stored_to: state.stored_to() }

@@ -288,14 +288,20 @@ fn what_redis_still_has_is_not_handed_in() {
         assert!(partition.keep(&epoch("a"), &row("a", micros), &keys()));
     }
     partition.recovering(&epoch("b"));
-    let seqs = |top, of: &str| {
-        let known = partition.hand_in_above(&(epoch(of), top));
+    let seqs_at = |top, of: &str, now| {
+        let known = partition.hand_in_above(&StillThere { epoch: epoch(of), top, now });
         let rows: Vec<_> = known.rows.iter().map(|row| row.seq.0).collect();
-        (rows, known.recent.len(), known.highest.len())
+        let places: Vec<_> = known.recent.iter().map(|recent| recent.place).collect();
+        (rows, places, known.highest.len())
     };
-    assert_eq!(seqs(6, "a"), (vec![7], 1, 1));
-    assert_eq!(seqs(7, "a"), (vec![], 0, 0));
-    assert_eq!(seqs(7, "x"), (vec![5, 6, 7], 3, 1), "the places of another log mean nothing");
+    let seqs = |top, of| seqs_at(top, of, 0);
+    assert_eq!(seqs(6, "a"), (vec![7], vec![0], 1));
+    assert_eq!(seqs(7, "a"), (vec![], vec![], 0));
+    assert_eq!(seqs(7, "x"), (vec![5, 6, 7], vec![0, 0, 0], 1), "the places of another log mean nothing");
+    let a_minute_on = 7 + 60_000_000;
+    assert_eq!(seqs_at(7, "a", a_minute_on), (vec![], vec![], 0));
+    let set_forward = a_minute_on + 1;
+    assert_eq!(seqs_at(7, "a", set_forward), (vec![], vec![5, 6, 7], 0), "the answers may have run out");
 }
 
 #[test]
