@@ -74,6 +74,7 @@ pub(crate) const PLANTS: &[Plant] = &[
     Plant { name: "log-with-maxlen",             rule: "the log is never trimmed by its length",                         caught_by: drill("cassandra-stop") },
     Plant { name: "idle-while-unstored",         rule: "a room does not expire while it is not stored",                  caught_by: drill("store-away-idle") },
     Plant { name: "no-hand-in",                  rule: "what Redis has lost is handed in from the gateways' tails",      caught_by: drill("redis-wipe-unstored") },
+    Plant { name: "answers-have-run-out",        rule: "answers that Redis's clock has ended are handed in again",       caught_by: drill("clock-off") },
     Plant { name: "ring-by-length",              rule: "the ring never drops what is not stored",                        caught_by: drill("holder-kill") },
     Plant { name: "no-generation-check",         rule: "a script reads the replication id itself",                       caught_by: drill("replica-failover-alive") },
 ];
