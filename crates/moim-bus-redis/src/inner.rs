@@ -11,7 +11,7 @@ use std::{
 };
 
 use futures_util::future;
-use moim_bus::{BusError, BusHealth, Here, Logs, RelaySink, Relayed, SeedSource, stable_hash};
+use moim_bus::{BusError, BusHealth, GiveBack, Here, Logs, RelaySink, Relayed, SeedSource, stable_hash};
 use moim_protocol::{Epoch, Notice, RoomId, Timestamp, Typing};
 use moim_telemetry::Registry;
 use tokio::{
@@ -392,7 +392,10 @@ impl Inner {
     }
 
     pub(crate) fn unsubscribe(&self, room: &RoomId) {
-        locked(&self.rooms).remove(room);
+        let mut rooms = locked(&self.rooms);
+        rooms.remove(room);
+        rooms.give_back();
+        drop(rooms);
         self.presence.forget(room);
         self.partition_of(room).forget_room(room);
         if let Some(site) = self.site_of(self.keys.partition_of(room)) {

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use moim_bus::{BusError, Draft, Receipt, content_hash};
+use moim_bus::{BusError, Draft, GiveBack, Receipt, content_hash};
 use moim_protocol::{AckLevel, Epoch, Message, MessageId, Position, RoomId, Seq, Timestamp};
 use tokio::time::{sleep, timeout};
 
@@ -140,6 +140,7 @@ impl Lanes {
         }
         if batch.is_empty() {
             queues.remove(room);
+            queues.give_back();
             return None;
         }
         Some(batch)

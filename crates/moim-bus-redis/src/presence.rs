@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use moim_bus::{HERE_NAMES_MAX, Here, Relayed};
+use moim_bus::{GiveBack, HERE_NAMES_MAX, Here, Relayed};
 use moim_protocol::{NodeId, Notice, RoomEvent, RoomId, Timestamp};
 
 pub(crate) use self::burial::Buried;
@@ -141,6 +141,7 @@ impl Presence {
             let Some(dirty) = state.dirty.get_mut(partition) else { continue };
             let some: Vec<_> = dirty.iter().take(rooms_max - rooms.len()).cloned().collect();
             some.iter().for_each(|room| drop(dirty.take(room)));
+            dirty.give_back();
             rooms.extend(some);
         }
         let mut news = Vec::new();
@@ -149,6 +150,7 @@ impl Presence {
             let (here, notices) = (own.here.clone(), std::mem::take(&mut own.notices));
             if here.count == 0 {
                 state.own.remove(&room);
+                state.own.give_back();
             }
             news.push(News { room, here, notices });
         }
@@ -212,7 +214,9 @@ impl Presence {
     pub(crate) fn forget(&self, room: &RoomId) {
         let mut state = self.lock();
         state.rooms.remove(room);
+        state.rooms.give_back();
         state.off.remove(room);
+        state.off.give_back();
     }
 
     /// A node told who is there. What of it was delivered is told back ([`Self::was_told`]).

@@ -12,6 +12,7 @@ use std::{
 };
 
 use futures_util::future;
+use moim_bus::GiveBack;
 use redis::{AsyncConnectionConfig, PushInfo, RedisError, aio::MultiplexedConnection};
 use tokio::{
     sync::{Notify, mpsc, watch},
@@ -212,7 +213,7 @@ impl Relay {
         let mut pending = locked(&self.pending);
         let mut confirmed = self.confirmed();
         let (mut more, mut fewer) = (Vec::new(), Vec::new());
-        for (channel, wanted) in pending.drain() {
+        for (channel, wanted) in std::mem::take(&mut *pending) {
             match (wanted, confirmed.contains(&channel)) {
                 (true, false) => more.push(channel),
                 (false, true) => {
@@ -222,6 +223,7 @@ impl Relay {
                 _ => {}
             }
         }
+        confirmed.give_back();
         (more, fewer)
     }
 

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use moim_bus::content_hash;
+use moim_bus::{GiveBack, content_hash};
 use moim_protocol::{Epoch, Message, MessageId, RoomId, Seq, Timestamp};
 
 /// How long a send is known after Redis has lost it. The contract says so.
@@ -18,9 +18,6 @@ pub(crate) const RECENT_KEPT: Duration = Duration::from_secs(60);
 /// Recent sends kept of a partition: 270 a second. Full: the oldest go, and a resend of one of those after a loss of Redis's
 /// data could become a second message.
 pub(crate) const RECENT_MAX: usize = 16_384;
-
-/// Entries whose memory a table keeps when it is empty.
-const MEMORY_KEPT: usize = 64;
 
 /// An entry's place in a partition's log: microseconds, rising.
 pub(crate) type LogId = u64;
@@ -165,9 +162,7 @@ impl Tail {
             self.recent.pop_front();
             self.recent_before += 1;
         }
-        if self.recent.capacity() > 4 * self.recent.len().max(MEMORY_KEPT) {
-            self.recent.shrink_to(2 * self.recent.len());
-        }
+        self.recent.give_back();
     }
 
     /// Forgets rows from before a time: where nothing is ever stored they are protected as long as Redis keeps them.
@@ -236,9 +231,7 @@ impl Tail {
     /// Nobody on this node is in the room.
     pub(crate) fn forget_room(&mut self, room: &RoomId) {
         self.highest.remove(room);
-        if self.highest.capacity() > 4 * self.highest.len().max(MEMORY_KEPT) {
-            self.highest.shrink_to(2 * self.highest.len());
-        }
+        self.highest.give_back();
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -366,7 +359,7 @@ mod tests {
         assert_eq!((tail.rows.len(), tail.bytes.held()), (0, 0));
         tail.forget_recent(now + RECENT_KEPT * 2);
         (1..=10_000).for_each(|seq: u64| tail.forget_room(&RoomId::trusted(seq.to_string())));
-        assert!(tail.recent.capacity() <= 4 * MEMORY_KEPT && tail.highest.capacity() <= 4 * MEMORY_KEPT);
+        assert!(tail.recent.capacity() < 200 && tail.highest.capacity() < 200);
     }
 
     #[test]

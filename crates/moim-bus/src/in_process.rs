@@ -32,8 +32,8 @@ use tokio::sync::{
 };
 
 use crate::{
-    Bus, BusError, BusHealth, Draft, Here, Receipt, RelaySink, Relayed, Ring, Seed, SeedError, SeedSource,
-    StoreState, WriteAhead,
+    Bus, BusError, BusHealth, Draft, GiveBack, Here, Receipt, RelaySink, Relayed, Ring, Seed, SeedError,
+    SeedSource, StoreState, WriteAhead,
 };
 
 /// Messages that wait for the store, or for their room to be read. Full: `overloaded` to senders.
@@ -305,10 +305,12 @@ impl Bus for InProcessBus {
     fn presence(&self, room: &RoomId, here: Here, notice: Option<Notice>) {
         {
             let mut state = self.lock();
-            match here.count {
-                0 => state.here.remove(room),
-                _ => state.here.insert(room.clone(), here),
-            };
+            if here.count == 0 {
+                state.here.remove(room);
+                state.here.give_back();
+            } else {
+                state.here.insert(room.clone(), here);
+            }
         }
         if notice.is_some() {
             self.signal(room, RoomEvent::Presence { notice, elsewhere: 0, time: self.now() });

@@ -3,6 +3,7 @@
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod give_back;
 mod in_process;
 mod relay;
 
@@ -14,6 +15,7 @@ use moim_protocol::{
     UserName,
 };
 
+pub use give_back::GiveBack;
 pub use in_process::{
     ANSWERS_MAX, Clock, InProcessBus, InProcessConfig, InProcessDriver, LOG_BYTES_MAX, LOG_ROWS_MAX,
     Numbering, ROOMS_MAX, SEED_DRAFTS_MAX,

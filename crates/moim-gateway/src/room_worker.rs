@@ -9,7 +9,7 @@ use std::{
 };
 
 use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use moim_bus::{Bus, BusError, Relayed};
+use moim_bus::{Bus, BusError, GiveBack, Relayed};
 use moim_core::{Room, RoomInput, RoomLimits, RoomOutput};
 use moim_protocol::{CloseReason, ErrorCode, RoomId};
 use tokio::{
@@ -139,6 +139,7 @@ impl Rooms {
             && *at <= now
         {
             let Some(Reverse((at, room))) = self.timers.pop() else { return };
+            self.timers.give_back();
             if let Some(slot) = self.slots.get_mut(&room).filter(|slot| slot.timer == Some(at)) {
                 slot.timer = None;
                 self.handle(room, RoomInput::Timeout).await;
@@ -160,6 +161,7 @@ impl Rooms {
         let Some(slot) = self.slots.get_mut(&id) else { return };
         if slot.room.is_idle() {
             self.slots.remove(&id);
+            self.slots.give_back();
             self.metrics.rooms.dec();
         } else {
             let timer = slot.room.poll_timeout();

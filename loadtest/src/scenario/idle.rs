@@ -22,6 +22,7 @@ use crate::{
 
 const BYTES_PER_CONNECTION_MOST: f64 = 8192.0;
 const GROWTH_MOST: f64 = 1.1;
+const KEPT_MOST: f64 = 0.3;
 /// Members of a room when the number of rooms is not named.
 const MEMBERS_PER_ROOM: usize = 100;
 /// Handshakes on their way.
@@ -173,6 +174,7 @@ fn report(members: usize, rooms: usize, open_seconds: f64, moments: &Moments) ->
     });
     let aims = vec![
         Aim::at_most(("bytes a connection", "연결당 바이트"), each(idle), BYTES_PER_CONNECTION_MOST),
+        Aim::at_most(("share kept when all have left", "모두 나간 뒤 남은 비율"), 1.0 - returned, KEPT_MOST),
         // What was kept and not used again would be a leak.
         Aim::at_most(
             ("growth of a second time over the first", "첫 번째에 대한 두 번째 증가 비율"),

@@ -33,7 +33,10 @@ const SILENCE_TIMEOUT: Duration = Duration::from_secs(300);
 /// The partitions' own keys and those of the node.
 const KEYS_LEFT_MOST: f64 = 256.0 * 4.0 + 8.0;
 const REDIS_GROWTH_MOST: f64 = 4.0 * 1024.0 * 1024.0;
+const KEPT_MOST: f64 = 0.3;
 const AGAIN_MOST: f64 = 1.1;
+/// What a server gives back it gives back ten seconds later.
+const GIVEN_BACK_AFTER: Duration = Duration::from_secs(15);
 
 #[derive(Debug, Args)]
 pub(crate) struct RoomsArgs {
@@ -160,6 +163,7 @@ impl Bench {
             interrupt::check()?;
             let (rooms, keys) = (self.server.metric("moim_rooms")?, self.held()?.keys);
             if rooms == 0.0 && keys <= KEYS_LEFT_MOST {
+                thread::sleep(GIVEN_BACK_AFTER);
                 return Ok(());
             }
             if start.elapsed() > SILENCE_TIMEOUT {
@@ -226,13 +230,19 @@ fn report(args: &RoomsArgs, moments: [Held; 4]) -> Report {
         );
         ((*name).to_owned(), value)
     }));
-    let [before, _, silent, again] = moments;
+    let [before, touched, silent, again] = moments;
     let aims = vec![
         Aim::at_most(("keys left in redis", "Redis에 남은 키"), again.keys, KEYS_LEFT_MOST),
         Aim::at_most(
             ("bytes that redis has grown by", "Redis가 늘어난 바이트"),
             again.redis - before.redis,
             REDIS_GROWTH_MOST,
+        ),
+        Aim::at_most(
+            ("share of the gateway's growth kept in the silence", "조용해진 뒤 남은 게이트웨이 증가분 비율"),
+            (silent.gateway.rss as f64 - before.gateway.rss as f64)
+                / (touched.gateway.rss as f64 - before.gateway.rss as f64),
+            KEPT_MOST,
         ),
         // What was kept and not used again would be a leak.
         Aim::at_most(

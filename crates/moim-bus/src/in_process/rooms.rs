@@ -7,7 +7,7 @@ use moim_protocol::{RoomId, Timestamp};
 use tokio::sync::oneshot;
 
 use super::room_log::{Held, RoomLog, Taken};
-use crate::{ANSWERS_MAX, BusError, ROOMS_MAX};
+use crate::{ANSWERS_MAX, BusError, GiveBack, ROOMS_MAX};
 
 /// Bytes of the rings of all rooms. Full: the longest unused rooms give up theirs, all of which is in the store.
 pub(super) const RINGS_BYTES_MAX: usize = 256 * 1024 * 1024;
@@ -178,6 +178,7 @@ impl Rooms {
 
     pub(super) fn unsubscribe(&mut self, room: &RoomId) {
         self.subscribed.remove(room);
+        self.subscribed.give_back();
     }
 
     pub(super) fn is_subscribed(&self, room: &RoomId) -> bool {
