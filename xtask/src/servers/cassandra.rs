@@ -154,7 +154,7 @@ fn serve(
 fn in_docker(container: &str, listens: Listens, volume: Option<&str>) -> Command {
     let mut docker = Command::new("docker");
     docker.args(["run", "--rm", "--name", container, "--publish"]).arg(format!("{}:9042", listens.cql()));
-    docker.args(["--env", "MAX_HEAP_SIZE=400M", "--env", "HEAP_NEWSIZE=100M"]);
+    docker.args(["--env", "MAX_HEAP_SIZE=640M", "--env", "HEAP_NEWSIZE=100M"]);
     if let Some(volume) = volume {
         docker.arg("--volume").arg(format!("{volume}:{IMAGE_DATA}"));
     }
