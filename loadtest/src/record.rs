@@ -4,6 +4,7 @@
 mod book;
 mod member;
 mod outbox;
+mod pulse;
 mod settle;
 mod wire;
 

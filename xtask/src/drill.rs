@@ -5,6 +5,7 @@ mod acts;
 mod backends;
 mod clock;
 mod faults;
+mod felt;
 mod members;
 mod orders;
 mod page;
@@ -187,6 +188,9 @@ fn one(
     sleep(CALM_AFTER);
     let summary = members.end()?;
     let verdict = stage.check()?;
+    for felt in fault.felt {
+        stage.demand(felt.shows(&summary, &verdict), || format!("the fault was not felt: {felt}"));
+    }
     let live_max = summary["liveMs"]["max"].as_f64().unwrap_or(f64::INFINITY) / 1000.0;
     let limit = fault.live_within.map_or(f64::INFINITY, |limit| limit.as_secs_f64());
     stage.demand(live_max <= limit, || format!("a live message took {live_max:.1} s, at most {limit} s"));

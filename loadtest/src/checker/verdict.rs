@@ -1,9 +1,11 @@
 //! What came of a run: the figures of its line in the table, and the violations.
 //! Not here: the table (`cargo xtask drill` prints it).
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
-use super::known::Known;
+use super::known::{Known, Room};
 use super::times::standstill;
 use super::{Evidence, Kind, Violation, What};
 
@@ -19,6 +21,8 @@ pub(crate) struct Verdict {
     pub(crate) acked_wal: usize,
     /// Rows of the store.
     pub(crate) stored: usize,
+    /// In how many epochs the rows of a room are, at most.
+    pub(crate) epochs: usize,
     /// Messages seen live or on a resume, by all members together.
     pub(crate) delivered: usize,
     /// Pages of history that said they were complete, and all.
@@ -60,6 +64,7 @@ impl Verdict {
             acked: acked(known, |_| true),
             acked_wal: acked(known, |level| level == "wal"),
             stored: evidence.rows.len(),
+            epochs: known.rooms.values().map(epochs).max().unwrap_or(0),
             delivered: count(|what| matches!(what, What::Received(_))),
             pages_complete: count(|what| matches!(what, What::Page { complete: true, .. })),
             pages: count(|what| matches!(what, What::Page { .. })),
@@ -85,8 +90,12 @@ impl Verdict {
     }
 }
 
+fn epochs(room: &Room<'_>) -> usize {
+    room.rows.values().map(|row| row.epoch.as_str()).collect::<BTreeSet<_>>().len()
+}
+
 fn acked(known: &Known<'_>, is: fn(&str) -> bool) -> usize {
-    let of_room = |room: &super::known::Room<'_>| {
+    let of_room = |room: &Room<'_>| {
         let acks = room.acks.iter().filter(|ack| is(ack.level));
         acks.map(|ack| (ack.member, ack.client_id)).collect::<std::collections::HashSet<_>>().len()
     };

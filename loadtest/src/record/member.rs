@@ -20,6 +20,7 @@ use super::{
     Ack, RecordArgs,
     book::{Book, Phase},
     outbox::Outbox,
+    pulse::{Pulse, Sign},
     wire::{self, Frame},
 };
 
@@ -29,8 +30,6 @@ const BACKOFF_FIRST_MILLIS: u64 = 200;
 const BACKOFF_MAX_MILLIS: u64 = 3_000;
 /// How often a member looks what is due.
 const LOOK_EVERY: Duration = Duration::from_millis(25);
-/// The server pings every 30 s; a socket that is silent for longer leads nowhere.
-const SILENCE_MAX: Duration = Duration::from_secs(45);
 /// A page that has no answer by then has none.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(20);
 const PAGE_ROWS: u64 = 50;
@@ -200,7 +199,7 @@ impl Member {
         let now = phase.clone();
         let mut look = tokio::time::interval(LOOK_EVERY);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut heard = Instant::now();
+        let mut pulse = Pulse::new(self.plan.profile, Instant::now());
         if self.plan.profile == Profile::Plain {
             // It is told nothing when it comes in; its socket being open is all there is.
             self.joined(None);
@@ -208,7 +207,7 @@ impl Member {
         loop {
             tokio::select! {
                 frame = socket.next() => {
-                    heard = Instant::now();
+                    pulse.heard(Instant::now());
                     match frame {
                         Some(Ok(Ws::Text(text))) => if let Err(why) = self.hear(&text) { return why },
                         Some(Ok(Ws::Close(close))) => return format!("closed: {close:?}"),
@@ -218,11 +217,12 @@ impl Member {
                     }
                 }
                 _ = look.tick() => {
-                    if heard.elapsed() > SILENCE_MAX {
+                    let sign = pulse.look(Instant::now());
+                    if sign == Sign::Dead {
                         return "socket: silent".into();
                     }
                     let now = *now.borrow();
-                    if let Err(error) = self.act(&mut socket, now).await {
+                    if let Err(error) = self.act(&mut socket, now, sign).await {
                         return format!("socket: {error}");
                     }
                 }
@@ -239,13 +239,17 @@ impl Member {
         &mut self,
         socket: &mut Socket,
         phase: Phase,
+        sign: Sign,
     ) -> Result<(), tokio_tungstenite::tungstenite::Error> {
         if self.plan.profile == Profile::Plain {
             return Ok(());
         }
+        if sign == Sign::Ask {
+            socket.feed(Ws::text(wire::PING)).await?;
+        }
         self.speak(phase);
         if !self.in_room {
-            return Ok(());
+            return socket.flush().await;
         }
         for said in self.outbox.due(Instant::now()) {
             let (client_id, attempt) = (said.client_id.clone(), said.attempt);

@@ -6,6 +6,9 @@ use serde_json::json;
 
 use crate::checker::{Seen, hash};
 
+/// Answered with a `pong`, on a connection that leads somewhere.
+pub(super) const PING: &str = r#"{"type":"ping"}"#;
+
 /// A frame from the server, as far as a member looks at it.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]

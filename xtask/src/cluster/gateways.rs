@@ -101,20 +101,27 @@ impl Gateway {
 
 /// Whether a GET there is answered with status 200.
 pub(crate) fn answers_200(port: u16, path: &str) -> bool {
-    get(port, path).is_ok_and(|head| head.starts_with(b"HTTP/1.1 200 "))
+    let mut head = [0; 13];
+    get(port, path).and_then(|mut answer| answer.read_exact(&mut head)).is_ok()
+        && head.starts_with(b"HTTP/1.1 200 ")
 }
 
-/// The first bytes of the answer.
-fn get(port: u16, path: &str) -> io::Result<[u8; 13]> {
+/// A figure that a gateway exports, without labels; `None`: it was not told.
+pub(crate) fn metric(ops: u16, name: &str) -> Option<f64> {
+    let mut answer = String::new();
+    get(ops, "/metrics").and_then(|mut stream| stream.read_to_string(&mut answer)).ok()?;
+    answer.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok())
+}
+
+/// The answer, to be read.
+fn get(port: u16, path: &str) -> io::Result<TcpStream> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let mut stream = TcpStream::connect_timeout(&address, IO_TIMEOUT)?;
     stream.set_read_timeout(Some(IO_TIMEOUT))?;
     stream.write_all(
         format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").as_bytes(),
     )?;
-    let mut head = [0; 13];
-    stream.read_exact(&mut head)?;
-    Ok(head)
+    Ok(stream)
 }
 
 #[cfg(test)]

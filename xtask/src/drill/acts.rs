@@ -37,6 +37,19 @@ pub(crate) fn gateway_kill(stage: &mut Stage<'_>, _: &mut Members) -> Outcome {
     stage.gateway_ready(victim)
 }
 
+/// Longer than a lease of a log, of 5 s, so that somebody else drains it; and longer than a node's own, of 8 s.
+const STALLS: [Duration; GATEWAYS] =
+    [Duration::from_secs(7), Duration::from_secs(14), Duration::from_secs(7)];
+
+pub(crate) fn gateway_stall(stage: &mut Stage<'_>, _: &mut Members) -> Outcome {
+    for (gateway, how_long) in STALLS.into_iter().enumerate() {
+        stage.stall_gateway(gateway, how_long);
+        stage.gateway_ready(gateway)?;
+        sleep(APART);
+    }
+    Ok(())
+}
+
 pub(crate) fn redis_kill(stage: &mut Stage<'_>, _: &mut Members) -> Outcome {
     for _ in 0..2 {
         stage.redis.kill();
@@ -116,7 +129,12 @@ pub(crate) fn redis_cut_long(stage: &mut Stage<'_>, _: &mut Members) -> Outcome 
     sleep(seconds(20));
     let is_ready = stage.is_gateway_ready(victim);
     stage.demand(!is_ready, || format!("gateway-{} is ready 20 s after it was cut off", victim + 1));
-    sleep(seconds(40));
+    sleep(seconds(30));
+    let connections = stage.gateway_connections(victim);
+    stage.demand(connections == Some(0.0), || {
+        format!("gateway-{} has {connections:?} sockets 50 s after it was cut off", victim + 1)
+    });
+    sleep(seconds(10));
     stage.order(&format!("heal {route}"))?;
     stage.gateway_ready(victim)?;
     sleep(seconds(5));
@@ -161,8 +179,7 @@ pub(crate) fn script_flush(stage: &mut Stage<'_>, _: &mut Members) -> Outcome {
 }
 
 pub(crate) fn replica_attach(stage: &mut Stage<'_>, _: &mut Members) -> Outcome {
-    let replica = stage.start_replica()?;
-    replica.tell(&format!("REPLICAOF 127.0.0.1 {}", stage.redis.port()))?;
+    let replica = stage.follower()?;
     sleep(APART);
     replica.tell("REPLICAOF NO ONE")?;
     drop(replica);
@@ -199,34 +216,26 @@ pub(crate) fn replica_failover_far(stage: &mut Stage<'_>, _: &mut Members) -> Ou
 }
 
 fn fail_over_after(stage: &mut Stage<'_>, lag: impl FnOnce(&mut Stage<'_>) -> Outcome) -> Outcome {
-    let replica = stage.replica.take().ok_or_else(|| Fault::plain("there is no replica"))?;
-    // Nobody is there: it follows no more, and what it has stays.
-    replica.tell("REPLICAOF 127.0.0.1 1")?;
+    let replica = stage.follower()?;
+    sleep(APART);
+    replica.follow_no_more()?;
     lag(stage)?;
     stage.redis.kill();
     replica.tell("REPLICAOF NO ONE")?;
-    stage.order(&format!("upstream redis-* 127.0.0.1:{} drop", replica.port()))?;
-    stage.replica = Some(std::mem::replace(&mut stage.redis, replica));
+    stage.take_redis(replica)?;
     sleep(APART);
     Ok(())
 }
 
 pub(crate) fn replica_failover_alive(stage: &mut Stage<'_>, _: &mut Members) -> Outcome {
-    let replica = stage.replica.take().ok_or_else(|| Fault::plain("there is no replica"))?;
-    replica.tell("REPLICAOF 127.0.0.1 1")?;
+    let replica = stage.follower()?;
+    sleep(APART);
+    replica.follow_no_more()?;
     sleep(LAG);
     // The master takes the data of the one that lags, and is master again: no connection notices.
     replica.tell("REPLICAOF NO ONE")?;
-    stage.redis.tell(&format!("REPLICAOF 127.0.0.1 {}", replica.port()))?;
-    let start = Instant::now();
-    while stage.redis.info("master_link_status")? != "up" {
-        if start.elapsed() > seconds(30) {
-            return Err(Fault::plain("Redis did not follow its former replica within 30 s"));
-        }
-        sleep(Duration::from_millis(50));
-    }
+    stage.redis.follow(&replica)?;
     stage.redis.tell("REPLICAOF NO ONE")?;
-    stage.replica = Some(replica);
     sleep(APART);
     Ok(())
 }
@@ -300,6 +309,36 @@ pub(crate) fn haproxy_kill(stage: &mut Stage<'_>, _: &mut Members) -> Outcome {
     stage.kill_balancer(0);
     sleep(APART);
     stage.start_balancer(0)
+}
+
+pub(crate) fn front_cut(stage: &mut Stage<'_>, _: &mut Members) -> Outcome {
+    for _ in 0..2 {
+        front(stage, "cut", "", seconds(5))?;
+    }
+    Ok(())
+}
+
+pub(crate) fn front_deaf(stage: &mut Stage<'_>, _: &mut Members) -> Outcome {
+    front(stage, "pause", "down", seconds(20))
+}
+
+/// A ping every 30 s and 10 s for its pong: within 40 s a gateway knows that nobody is there.
+pub(crate) fn front_mute(stage: &mut Stage<'_>, _: &mut Members) -> Outcome {
+    front(stage, "pause", "up", seconds(45))
+}
+
+pub(crate) fn front_drip(stage: &mut Stage<'_>, _: &mut Members) -> Outcome {
+    front(stage, "drip", "2000", seconds(20))
+}
+
+/// Something befalls the links between the balancers and one gateway, which itself is well.
+fn front(stage: &mut Stage<'_>, what: &str, how: &str, how_long: Duration) -> Outcome {
+    let victim = stage.random.below(GATEWAYS) + 1;
+    stage.order(&format!("{what} front-{victim} {how}"))?;
+    sleep(how_long);
+    stage.order(&format!("heal front-{victim}"))?;
+    sleep(APART);
+    Ok(())
 }
 
 pub(crate) fn rolling_restart(stage: &mut Stage<'_>, _: &mut Members) -> Outcome {

@@ -4,7 +4,8 @@
 use std::io;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
@@ -19,6 +20,8 @@ use crate::workspace::Workspace;
 /// Data of a Cassandra from Docker: it must find them again when it starts again.
 const VOLUME: &str = "moim-xtask-drill";
 const END_TIMEOUT: Duration = Duration::from_secs(60);
+const FOLLOW_TIMEOUT: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(50);
 
 /// The Cassandra of all faults; each has a keyspace of its own.
 pub(crate) struct Store {
@@ -102,6 +105,10 @@ impl RedisNode {
         self.running.server.process.wait_within(END_TIMEOUT);
     }
 
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.running.server.process.ended().is_none()
+    }
+
     /// With the data it had.
     pub(crate) fn start_again(&mut self, place: &Place) -> Result<(), Fault> {
         self.start_again_in(place, &[])
@@ -116,6 +123,28 @@ impl RedisNode {
         let (name, port) = (&self.name, self.running.port);
         self.running = Redis::start_with(&self.program, name, place, port, &[], environment)?;
         self.running.ready()
+    }
+
+    /// It takes the other one's data and follows it.
+    pub(crate) fn follow(&self, master: &Self) -> Result<(), Fault> {
+        self.tell(&format!("REPLICAOF 127.0.0.1 {}", master.port()))?;
+        let start = Instant::now();
+        while self.info("master_link_status")? != "up" {
+            if start.elapsed() > FOLLOW_TIMEOUT {
+                let limit = FOLLOW_TIMEOUT.as_secs();
+                return Err(Fault::plain(format!(
+                    "{} did not follow {} within {limit} s",
+                    self.name, master.name
+                )));
+            }
+            sleep(POLL);
+        }
+        Ok(())
+    }
+
+    /// A replica of nobody who is there: what it has stays, and lags from now on.
+    pub(crate) fn follow_no_more(&self) -> Result<(), Fault> {
+        self.tell("REPLICAOF 127.0.0.1 1").map(drop)
     }
 
     /// The numbers that its rooms have come to, together.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::fault::Fault;
 
+use super::felt::Felt;
 use super::members::{Load, Members};
 use super::stage::Stage;
 use super::{acts, random, together};
@@ -20,18 +21,20 @@ pub(crate) struct Named {
     /// The longest that any member may wait for any live message, and any room that is spoken in for an acknowledgement,
     /// where the promises name a time; with patience.
     pub(crate) live_within: Option<Duration>,
+    /// Without these it was not made.
+    pub(crate) felt: &'static [Felt],
     pub(crate) make: fn(&mut Stage<'_>, &mut Members) -> Result<(), Fault>,
 }
 
 /// What a fault needs beside three gateways, one Redis, one Cassandra and one HAProxy.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Needs {
-    /// A second Redis, which follows the first from the start.
-    pub(crate) replica: bool,
     /// Three nodes of Cassandra, which take the place of the one.
     pub(crate) ring: bool,
     /// A second HAProxy.
     pub(crate) second_haproxy: bool,
+    /// The proxy between the balancers and the gateways, too.
+    pub(crate) front: bool,
     /// Settings of the gateways.
     pub(crate) settings: &'static [(&'static str, &'static str)],
 }
@@ -46,47 +49,57 @@ const ALL_STORED: Load = Load { ack: "stored", ..USUAL };
 const PROBE_FINDS_IT: Duration = Duration::from_secs(12);
 /// A busy machine can take a while for anything, but not for as long as the store takes here.
 const UNAFFECTED: Duration = Duration::from_secs(4);
-const NOTHING: Needs = Needs { replica: false, ring: false, second_haproxy: false, settings: &[] };
-const REPLICA: Needs = Needs { replica: true, ..NOTHING };
+const NOTHING: Needs = Needs { ring: false, second_haproxy: false, front: true, settings: &[] };
 const RING: Needs = Needs { ring: true, ..NOTHING };
-const REPLICA_AND_NO_LIMIT: Needs =
-    Needs { settings: &[("MOIM__LIMITS__MESSAGES_PER_SECOND", "100000")], ..REPLICA };
+const NO_RATE: Needs = Needs { settings: &[("MOIM__LIMITS__MESSAGES_PER_SECOND", "100000")], ..NOTHING };
 const SECOND_HAPROXY: Needs = Needs { second_haproxy: true, ..NOTHING };
 /// What the store does not have yet must be in Redis all the same.
 const SHORT_RING: Needs = Needs { settings: &[("MOIM__REDIS__RING_ROWS", "32")], ..NOTHING };
 const SHORT_IDLE: Needs = Needs { settings: &[("MOIM__REDIS__ROOM_IDLE_SECONDS", "3")], ..NOTHING };
 
+const BROKEN: &[Felt] = &[Felt::Reconnects];
+const NEW_EPOCH: &[Felt] = &[Felt::NewEpoch];
+const UNAVAILABLE: &[Felt] = &[Felt::Error("unavailable")];
+const FULL: &[Felt] = &[Felt::Error("overloaded")];
+/// History says that it is incomplete, and who asks for `stored` is told.
+const STORE_AWAY: &[Felt] = &[Felt::IncompletePages, Felt::Error("store_unavailable")];
+
 /// In the order of the promises' own table.
 #[rustfmt::skip] // one line a fault reads as the table it is
 pub(crate) const FAULTS: &[Named] = &[
-    Named { name: "none", about: "nothing happens: what everything else is held against", load: USUAL, needs: NOTHING, live_within: None, make: acts::none },
-    Named { name: "gateway-kill", about: "kill -9 of one gateway of three every 2 s, started again at once", load: USUAL, needs: NOTHING, live_within: None, make: acts::gateway_kill },
-    Named { name: "redis-kill", about: "kill -9 of Redis, started again with its AOF after 2 s", load: USUAL, needs: NOTHING, live_within: None, make: acts::redis_kill },
-    Named { name: "redis-wipe", about: "FLUSHALL", load: USUAL, needs: NOTHING, live_within: None, make: acts::redis_wipe },
-    Named { name: "redis-wipe-unread", about: "FLUSHALL while a gateway's answers and events are on their way to it", load: USUAL, needs: NOTHING, live_within: None, make: acts::redis_wipe_unread },
-    Named { name: "redis-wipe-unstored", about: "FLUSHALL while the store is a second behind", load: USUAL, needs: NOTHING, live_within: None, make: acts::redis_wipe_unstored },
-    Named { name: "pubsub-cut", about: "CLIENT KILL TYPE pubsub, five times", load: USUAL, needs: NOTHING, live_within: None, make: acts::pubsub_cut },
-    Named { name: "pubsub-deaf", about: "one gateway's pub/sub socket stays open and brings nothing for 15 s", load: USUAL, needs: NOTHING, live_within: Some(PROBE_FINDS_IT), make: acts::pubsub_deaf },
-    Named { name: "redis-cut", about: "one gateway is cut off from Redis for 5 s", load: USUAL, needs: NOTHING, live_within: None, make: acts::redis_cut },
-    Named { name: "redis-cut-long", about: "one gateway is cut off from Redis for 60 s: unready after 10 s, sockets moved after 30 s", load: USUAL, needs: NOTHING, live_within: None, make: acts::redis_cut_long },
-    Named { name: "replica-failover", about: "a replica stops following, the master is killed, the replica is promoted and taken", load: USUAL, needs: REPLICA, live_within: None, make: acts::replica_failover },
-    Named { name: "replica-failover-alive", about: "the same data loss and promotion under connections that stay open", load: USUAL, needs: REPLICA, live_within: None, make: acts::replica_failover_alive },
-    Named { name: "replica-failover-far", about: "the same when the replica lags by more than 65,536 messages of one room", load: FLOOD, needs: REPLICA_AND_NO_LIMIT, live_within: None, make: acts::replica_failover_far },
-    Named { name: "replica-attach", about: "a first replica is attached, and leaves again", load: USUAL, needs: NOTHING, live_within: None, make: acts::replica_attach },
-    Named { name: "clock-off", about: "gateways with clocks five minutes ahead and behind, then Redis too", load: USUAL, needs: NOTHING, live_within: None, make: acts::clock_off },
-    Named { name: "script-flush", about: "SCRIPT FLUSH ten times a second", load: USUAL, needs: NOTHING, live_within: None, make: acts::script_flush },
-    Named { name: "redis-oom", about: "Redis has no memory for new keys for 10 s: `overloaded` to senders", load: USUAL, needs: NOTHING, live_within: None, make: acts::redis_oom },
-    Named { name: "redis-oom-holder", about: "Redis has no memory, and every gateway is started again meanwhile: it drains and recovers", load: USUAL, needs: NOTHING, live_within: None, make: acts::redis_oom_holder },
-    Named { name: "cassandra-stop", about: "Cassandra stops, and starts again after 20 s (--full: ten minutes): live goes on", load: USUAL, needs: SHORT_RING, live_within: Some(UNAFFECTED), make: acts::cassandra_stop },
-    Named { name: "cassandra-stop-stored", about: "the same for 20 s (--full: twelve minutes) while every message asks for `stored` and is sent again until it is", load: ALL_STORED, needs: SHORT_RING, live_within: Some(UNAFFECTED), make: acts::cassandra_stop_stored },
-    Named { name: "cassandra-slow", about: "every answer of Cassandra takes 5 s for 20 s: live goes on", load: USUAL, needs: SHORT_RING, live_within: Some(UNAFFECTED), make: acts::cassandra_slow },
-    Named { name: "cassandra-ring", about: "kill -9 of one Cassandra of three, started again after 20 s, then of the next, which stays away: live and acknowledgements go on, all is read at LOCAL_QUORUM", load: USUAL, needs: RING, live_within: Some(UNAFFECTED), make: acts::cassandra_ring },
-    Named { name: "haproxy-kill", about: "kill -9 of one load balancer of two", load: USUAL, needs: SECOND_HAPROXY, live_within: None, make: acts::haproxy_kill },
-    Named { name: "rolling-restart", about: "each gateway in turn drains and starts again", load: USUAL, needs: NOTHING, live_within: None, make: acts::rolling_restart },
-    Named { name: "holder-kill", about: "each gateway in turn is killed while one room is fast and its history asked all the time", load: ONE_FAST_ROOM, needs: SHORT_RING, live_within: None, make: acts::holder_kill },
-    Named { name: "store-away-idle", about: "the store is away, rooms fall silent past their time, the store is back but slow, and all speak", load: USUAL, needs: SHORT_IDLE, live_within: None, make: acts::store_away_idle },
-    Named { name: "random", about: "faults of this table drawn from the seed, each 10 s after the one before it, for --minutes", load: USUAL, needs: REPLICA, live_within: None, make: random::schedule },
-    Named { name: "together", about: "two to four faults at once, drawn from the seed, again and again for --minutes, while every message asks for `stored`", load: ALL_STORED, needs: NOTHING, live_within: None, make: together::schedule },
+    Named { name: "none", about: "nothing happens: what everything else is held against", load: USUAL, needs: NOTHING, live_within: None, felt: &[], make: acts::none },
+    Named { name: "gateway-kill", about: "kill -9 of one gateway of three every 2 s, started again at once", load: USUAL, needs: NOTHING, live_within: None, felt: BROKEN, make: acts::gateway_kill },
+    Named { name: "gateway-stall", about: "each gateway in turn stands still, sockets open: for 7 s, 14 s, 7 s. Others take its leases, and it goes on", load: USUAL, needs: NOTHING, live_within: None, felt: BROKEN, make: acts::gateway_stall },
+    Named { name: "redis-kill", about: "kill -9 of Redis, started again with its AOF after 2 s", load: USUAL, needs: NOTHING, live_within: None, felt: NEW_EPOCH, make: acts::redis_kill },
+    Named { name: "redis-wipe", about: "FLUSHALL", load: USUAL, needs: NOTHING, live_within: None, felt: NEW_EPOCH, make: acts::redis_wipe },
+    Named { name: "redis-wipe-unread", about: "FLUSHALL while a gateway's answers and events are on their way to it", load: USUAL, needs: NOTHING, live_within: None, felt: NEW_EPOCH, make: acts::redis_wipe_unread },
+    Named { name: "redis-wipe-unstored", about: "FLUSHALL while the store is a second behind", load: USUAL, needs: NOTHING, live_within: None, felt: NEW_EPOCH, make: acts::redis_wipe_unstored },
+    Named { name: "pubsub-cut", about: "CLIENT KILL TYPE pubsub, five times", load: USUAL, needs: NOTHING, live_within: None, felt: &[], make: acts::pubsub_cut },
+    Named { name: "pubsub-deaf", about: "one gateway's pub/sub socket stays open and brings nothing for 15 s", load: USUAL, needs: NOTHING, live_within: Some(PROBE_FINDS_IT), felt: &[], make: acts::pubsub_deaf },
+    Named { name: "redis-cut", about: "one gateway is cut off from Redis for 5 s", load: USUAL, needs: NOTHING, live_within: None, felt: UNAVAILABLE, make: acts::redis_cut },
+    Named { name: "redis-cut-long", about: "one gateway is cut off from Redis for 60 s: unready after 10 s, sockets moved after 30 s", load: USUAL, needs: NOTHING, live_within: None, felt: BROKEN, make: acts::redis_cut_long },
+    Named { name: "replica-failover", about: "a replica stops following, the master is killed, the replica is promoted and taken", load: USUAL, needs: NOTHING, live_within: None, felt: NEW_EPOCH, make: acts::replica_failover },
+    Named { name: "replica-failover-alive", about: "the same data loss and promotion under connections that stay open", load: USUAL, needs: NOTHING, live_within: None, felt: NEW_EPOCH, make: acts::replica_failover_alive },
+    Named { name: "replica-failover-far", about: "the same when the replica lags by more than 65,536 messages of one room", load: FLOOD, needs: NO_RATE, live_within: None, felt: NEW_EPOCH, make: acts::replica_failover_far },
+    Named { name: "replica-attach", about: "a first replica is attached, and leaves again", load: USUAL, needs: NOTHING, live_within: None, felt: &[], make: acts::replica_attach },
+    Named { name: "clock-off", about: "gateways with clocks five minutes ahead and behind, then Redis too", load: USUAL, needs: NOTHING, live_within: None, felt: NEW_EPOCH, make: acts::clock_off },
+    Named { name: "script-flush", about: "SCRIPT FLUSH ten times a second", load: USUAL, needs: NOTHING, live_within: None, felt: &[], make: acts::script_flush },
+    Named { name: "redis-oom", about: "Redis has no memory for new keys for 10 s: `overloaded` to senders", load: USUAL, needs: NOTHING, live_within: None, felt: FULL, make: acts::redis_oom },
+    Named { name: "redis-oom-holder", about: "Redis has no memory, and every gateway is started again meanwhile: it drains and recovers", load: USUAL, needs: NOTHING, live_within: None, felt: FULL, make: acts::redis_oom_holder },
+    Named { name: "cassandra-stop", about: "Cassandra stops, and starts again after 20 s (--full: ten minutes): live goes on", load: USUAL, needs: SHORT_RING, live_within: Some(UNAFFECTED), felt: STORE_AWAY, make: acts::cassandra_stop },
+    Named { name: "cassandra-stop-stored", about: "the same for 20 s (--full: twelve minutes) while every message asks for `stored` and is sent again until it is", load: ALL_STORED, needs: SHORT_RING, live_within: Some(UNAFFECTED), felt: STORE_AWAY, make: acts::cassandra_stop_stored },
+    Named { name: "cassandra-slow", about: "every answer of Cassandra takes 5 s for 20 s: live goes on", load: USUAL, needs: SHORT_RING, live_within: Some(UNAFFECTED), felt: STORE_AWAY, make: acts::cassandra_slow },
+    Named { name: "cassandra-ring", about: "kill -9 of one Cassandra of three, started again after 20 s, then of the next, which stays away: live and acknowledgements go on, all is read at LOCAL_QUORUM", load: USUAL, needs: RING, live_within: Some(UNAFFECTED), felt: &[], make: acts::cassandra_ring },
+    Named { name: "haproxy-kill", about: "kill -9 of one load balancer of two", load: USUAL, needs: SECOND_HAPROXY, live_within: None, felt: BROKEN, make: acts::haproxy_kill },
+    Named { name: "front-cut", about: "connections between the balancer and one gateway break, and break again for 5 s while it counts as well; twice", load: USUAL, needs: NOTHING, live_within: None, felt: BROKEN, make: acts::front_cut },
+    Named { name: "front-deaf", about: "what one gateway says to its members comes to nobody for 20 s, and late then; sockets stay open", load: USUAL, needs: NOTHING, live_within: None, felt: BROKEN, make: acts::front_deaf },
+    Named { name: "front-mute", about: "what members say to one gateway comes to nobody for 45 s, pongs neither; sockets stay open", load: USUAL, needs: NOTHING, live_within: None, felt: BROKEN, make: acts::front_mute },
+    Named { name: "front-drip", about: "each member of one gateway gets 2,000 bytes a second for 20 s", load: USUAL, needs: NOTHING, live_within: None, felt: &[], make: acts::front_drip },
+    Named { name: "rolling-restart", about: "each gateway in turn drains and starts again", load: USUAL, needs: NOTHING, live_within: None, felt: BROKEN, make: acts::rolling_restart },
+    Named { name: "holder-kill", about: "each gateway in turn is killed while one room is fast and its history asked all the time", load: ONE_FAST_ROOM, needs: SHORT_RING, live_within: None, felt: BROKEN, make: acts::holder_kill },
+    Named { name: "store-away-idle", about: "the store is away, rooms fall silent past their time, the store is back but slow, and all speak", load: USUAL, needs: SHORT_IDLE, live_within: None, felt: STORE_AWAY, make: acts::store_away_idle },
+    Named { name: "random", about: "faults of this table drawn from the seed, each 10 s after the one before it, for --minutes", load: USUAL, needs: NOTHING, live_within: None, felt: &[], make: random::schedule },
+    Named { name: "together", about: "two to four faults at once, drawn from the seed, again and again for --minutes, while every message asks for `stored`", load: ALL_STORED, needs: NOTHING, live_within: None, felt: &[], make: together::schedule },
 ];
 
 /// The fault of that name.

@@ -32,6 +32,7 @@ type Act = (&'static str, fn(&mut Stage<'_>, &mut Members) -> Result<(), Fault>)
 /// Those that leave everything as it was, so that any can follow any.
 const ACTS: &[Act] = &[
     ("gateway-kill", kill_one_gateway),
+    ("gateway-stall", acts::gateway_stall),
     ("redis-kill", acts::redis_kill),
     ("redis-wipe", acts::redis_wipe),
     ("redis-wipe-unread", acts::redis_wipe_unread),
@@ -41,7 +42,14 @@ const ACTS: &[Act] = &[
     ("script-flush", acts::script_flush),
     ("redis-oom", acts::redis_oom),
     ("cassandra-slow", acts::cassandra_slow),
+    ("redis-wipe-unstored", acts::redis_wipe_unstored),
     ("replica-attach", acts::replica_attach),
+    ("replica-failover", acts::replica_failover),
+    ("replica-failover-alive", acts::replica_failover_alive),
+    ("cassandra-stop", acts::cassandra_stop),
+    ("front-cut", acts::front_cut),
+    ("front-deaf", acts::front_deaf),
+    ("haproxy-kill", acts::haproxy_kill),
     ("rolling-restart", acts::rolling_restart),
 ];
 

@@ -1,4 +1,5 @@
-//! The cluster of one fault: three gateways behind HAProxy, each with links of its own to Redis and Cassandra through a proxy.
+//! The cluster of one fault: three gateways behind HAProxy, each with links of its own through a proxy: from HAProxy, to Redis, to
+//! Cassandra.
 //! Not here: what is done to it (`acts`), what is behind the links (`backends`).
 
 use std::fs;
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::cluster::gateways::answers_200;
+use crate::cluster::gateways::{answers_200, metric};
 use crate::cluster::haproxy;
 use crate::fault::Fault;
 use crate::guarded::Farewell;
@@ -67,6 +68,8 @@ struct Gateway {
     ops: u16,
     redis_link: u16,
     cassandra_link: u16,
+    /// Where balancers go.
+    front: u16,
     server: Option<Server>,
 }
 
@@ -83,9 +86,11 @@ pub(crate) struct Stage<'a> {
     gateways: Vec<Gateway>,
     proxy: Option<Server>,
     control: u16,
-    /// The one in use, and the one that may follow it.
+    /// The one in use, and those that were.
     pub(crate) redis: RedisNode,
-    pub(crate) replica: Option<RedisNode>,
+    former: Vec<RedisNode>,
+    /// A replica that follows no more, until it is promoted.
+    pub(crate) lagging: Option<RedisNode>,
     pub(crate) store: &'a mut Store,
     /// Where this fault needs one, instead of the store of all.
     pub(crate) ring: Option<Ring>,
@@ -117,10 +122,6 @@ impl<'a> Stage<'a> {
     ) -> Result<Self, Fault> {
         let mut ports = Ports::new();
         let redis = start_redis(programs, fault, "redis", place, &mut ports)?;
-        let replica = match fault.needs.replica {
-            true => Some(start_redis(programs, fault, "replica", place, &mut ports)?),
-            false => None,
-        };
         let ring = match fault.needs.ring {
             true => Some(Ring::start(workspace, &format!("{}-cassandra", fault.name), place, &mut ports)?),
             false => None,
@@ -133,7 +134,8 @@ impl<'a> Stage<'a> {
             proxy: None,
             control,
             redis,
-            replica,
+            former: Vec::new(),
+            lagging: None,
             store,
             ring,
             workspace,
@@ -156,15 +158,20 @@ impl<'a> Stage<'a> {
 
     fn start_all(&mut self) -> Result<(), Fault> {
         self.redis.ready()?;
-        if let Some(replica) = &mut self.replica {
-            replica.ready()?;
-            replica.tell(&format!("REPLICAOF 127.0.0.1 {}", self.redis.port()))?;
-        }
         for number in 1..=GATEWAYS {
             let mut port = || self.ports.free();
             let (public, ops, redis_link, cassandra_link) = (port()?, port()?, port()?, port()?);
+            let front = if self.fault.needs.front { port()? } else { public };
             let name = format!("gateway-{number}");
-            self.gateways.push(Gateway { name, public, ops, redis_link, cassandra_link, server: None });
+            self.gateways.push(Gateway {
+                name,
+                public,
+                ops,
+                redis_link,
+                cassandra_link,
+                front,
+                server: None,
+            });
         }
         self.start_proxy()?;
         self.migrate()?;
@@ -222,10 +229,14 @@ impl<'a> Stage<'a> {
         let cassandra = self.store.address();
         for (index, gateway) in self.gateways.iter().enumerate() {
             let number = index + 1;
-            let redis =
-                format!("redis-{number}=127.0.0.1:{}=127.0.0.1:{}", gateway.redis_link, self.redis.port());
-            let store = format!("cassandra-{number}=127.0.0.1:{}={cassandra}", gateway.cassandra_link);
-            command.arg("--route").arg(redis).arg("--route").arg(store);
+            let mut route = |name: &str, listen: u16, upstream: &str| {
+                command.args(["--route", &format!("{name}-{number}=127.0.0.1:{listen}={upstream}")]);
+            };
+            route("redis", gateway.redis_link, &format!("127.0.0.1:{}", self.redis.port()));
+            route("cassandra", gateway.cassandra_link, &cassandra);
+            if self.fault.needs.front {
+                route("front", gateway.front, &format!("127.0.0.1:{}", gateway.public));
+            }
         }
         let control = self.control;
         let mut proxy = Server::start(self.name("proxy"), &command, &Farewell::None, self.place)?;
@@ -320,6 +331,20 @@ impl<'a> Stage<'a> {
         answers_200(self.gateways[index].ops, "/readyz")
     }
 
+    /// People whose sockets it holds; `None`: it does not say.
+    pub(crate) fn gateway_connections(&self, index: usize) -> Option<f64> {
+        let ops = self.gateways[index].ops;
+        Some(metric(ops, "moim_connections_v1")? + metric(ops, "moim_connections_plain")?)
+    }
+
+    /// It stands still with all its sockets open, and goes on.
+    pub(crate) fn stall_gateway(&mut self, index: usize, how_long: Duration) {
+        let Some(server) = &mut self.gateways[index].server else { return };
+        server.process.signal(Signal::STOP);
+        sleep(how_long);
+        server.process.signal(Signal::CONT);
+    }
+
     pub(crate) fn kill_gateway(&mut self, index: usize) {
         if let Some(mut server) = self.gateways[index].server.take() {
             server.process.signal(Signal::KILL);
@@ -341,7 +366,7 @@ impl<'a> Stage<'a> {
     pub(crate) fn start_balancer(&mut self, index: usize) -> Result<(), Fault> {
         let Balancer { name, port, stats, .. } = &self.balancers[index];
         let (name, port, stats) = (self.name(name), *port, *stats);
-        let gateways: Vec<_> = self.gateways.iter().map(|it| (it.name.as_str(), it.public, it.ops)).collect();
+        let gateways: Vec<_> = self.gateways.iter().map(|it| (it.name.as_str(), it.front, it.ops)).collect();
         let config = self.place.path().join(format!("{name}.cfg"));
         fs::write(&config, haproxy::text(port, stats, &gateways))
             .map_err(Fault::io(format!("write {}", config.display())))?;
@@ -360,13 +385,21 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Another Redis, which follows nobody yet.
-    pub(crate) fn start_replica(&mut self) -> Result<RedisNode, Fault> {
+    /// Another Redis, which follows the one in use and has what that has. That it came is a fault of its own.
+    pub(crate) fn follower(&mut self) -> Result<RedisNode, Fault> {
         self.replicas += 1;
         let name = format!("replica-{}", self.replicas);
         let mut replica = start_redis(self.programs, self.fault, &name, self.place, &mut self.ports)?;
         replica.ready()?;
+        replica.follow(&self.redis)?;
         Ok(replica)
+    }
+
+    /// Another Redis takes the place of the one in use, on new connections: those there are end.
+    pub(crate) fn take_redis(&mut self, next: RedisNode) -> Result<(), Fault> {
+        self.order(&format!("upstream redis-* 127.0.0.1:{} drop", next.port()))?;
+        self.former.push(std::mem::replace(&mut self.redis, next));
+        Ok(())
     }
 
     /// An order to the proxy, such as `cut redis-1`.
@@ -417,9 +450,8 @@ impl<'a> Stage<'a> {
         let names = self.gateways.iter().map(|gateway| gateway.name.clone());
         let names: Vec<_> = names.chain(["members", "check", "proxy"].map(str::to_owned)).collect();
         let mut logs: Vec<_> = names.iter().map(|name| self.place.log(&self.name(name))).collect();
-        logs.push(self.redis.log());
+        logs.extend(self.former.iter().chain([&self.redis]).map(RedisNode::log));
         logs.extend(self.ring.iter().flat_map(Ring::names).map(|name| self.place.log(name)));
-        logs.extend(self.replica.as_ref().map(RedisNode::log));
         for log in &logs[..GATEWAYS] {
             let text = fs::read(log).map_err(Fault::io(format!("read {}", log.display())))?;
             let text = String::from_utf8_lossy(&text);

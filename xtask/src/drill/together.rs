@@ -38,6 +38,9 @@ const PAIRS: &[Pair] = &[
     Pair { name: "cut off",           make: |stage, nth| order(stage, "cut redis", nth, ""), heal: |stage, nth| order(stage, "heal redis", nth, "") },
     Pair { name: "deaf",              make: |stage, nth| order(stage, "pause redis", nth, " subscribers"), heal: |stage, nth| order(stage, "heal redis", nth, "") },
     Pair { name: "unread",            make: |stage, nth| order(stage, "pause redis", nth, " down"), heal: |stage, nth| order(stage, "heal redis", nth, "") },
+    Pair { name: "failover",          make: follow_and_lag, heal: promote },
+    Pair { name: "front cut",         make: |stage, nth| order(stage, "cut front", nth, ""), heal: |stage, nth| order(stage, "heal front", nth, "") },
+    Pair { name: "front deaf",        make: |stage, nth| order(stage, "pause front", nth, " down"), heal: |stage, nth| order(stage, "heal front", nth, "") },
     Pair { name: "store slow",        make: |stage, _| stage.order("delay cassandra-* 3000"), heal: |stage, _| stage.order("heal cassandra-*") },
     Pair { name: "store cut off",     make: |stage, nth| order(stage, "cut cassandra", nth, ""), heal: |stage, nth| order(stage, "heal cassandra", nth, "") },
 ];
@@ -96,9 +99,28 @@ fn kill_redis(stage: &mut Stage<'_>, _: usize) -> Outcome {
     Ok(())
 }
 
+/// Unless another has taken its place meanwhile.
 fn start_redis(stage: &mut Stage<'_>, _: usize) -> Outcome {
     let place = stage.place;
-    stage.redis.start_again(place)
+    if stage.redis.is_running() { Ok(()) } else { stage.redis.start_again(place) }
+}
+
+/// Where Redis is away there is nobody to follow, and so nothing to fail over to.
+fn follow_and_lag(stage: &mut Stage<'_>, _: usize) -> Outcome {
+    if !stage.redis.is_running() {
+        return Ok(());
+    }
+    let replica = stage.follower()?;
+    replica.follow_no_more()?;
+    stage.lagging = Some(replica);
+    Ok(())
+}
+
+fn promote(stage: &mut Stage<'_>, _: usize) -> Outcome {
+    let Some(replica) = stage.lagging.take() else { return Ok(()) };
+    stage.redis.kill();
+    replica.tell("REPLICAOF NO ONE")?;
+    stage.take_redis(replica)
 }
 
 /// Whether it is there or not is another fault's business.
