@@ -6,12 +6,13 @@ mod member;
 mod pages;
 mod plain;
 mod record;
+mod sender;
 mod store;
 mod times;
 mod verdict;
 mod violation;
 
-pub(crate) use record::{Profile, Record, Row, Seen, What, hash};
+pub(crate) use record::{Away, Profile, Record, Row, Seen, What, hash};
 pub(crate) use verdict::Verdict;
 pub(crate) use violation::{Kind, Violation};
 
@@ -24,8 +25,10 @@ pub(crate) struct Evidence {
     pub(crate) records: Vec<Record>,
     /// What the store holds in the end, all rooms.
     pub(crate) rows: Vec<Row>,
-    /// What was read through a gateway in the end, where that was done.
-    pub(crate) served: Option<Vec<Row>>,
+    /// What was read through each gateway in the end, where that was done.
+    pub(crate) served: Vec<Vec<Row>>,
+    /// When the store was away, where somebody took it away.
+    pub(crate) away: Vec<Away>,
 }
 
 /// Holds all of it against the promises.
@@ -36,8 +39,9 @@ pub(crate) fn check(evidence: &Evidence) -> Verdict {
     for member in &known.members {
         violations.extend(match member.profile {
             Profile::V1 => member::check(member, &known),
-            Profile::Plain => plain::check(member),
+            Profile::Plain => plain::check(member, &known),
         });
+        violations.extend(sender::levels(member, &evidence.away));
     }
     violations.extend(pages::check(&known));
     Verdict::of(evidence, &known, violations)

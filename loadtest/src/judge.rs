@@ -14,7 +14,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
-    checker::{self, Evidence, Record, Row, Seen, Verdict, What},
+    checker::{self, Away, Evidence, Record, Row, Seen, Verdict, What},
     fault::Fault,
     http,
     rows::Reader,
@@ -38,9 +38,9 @@ pub(crate) struct CheckArgs {
     /// Where its tables are
     #[arg(long, default_value = "moim")]
     keyspace: String,
-    /// A gateway whose history is held against the rows
-    #[arg(long, value_name = "HOST:PORT")]
-    gateway: Option<SocketAddr>,
+    /// Gateways whose history is held against the rows: the first is read upward, the others downward
+    #[arg(long = "gateway", value_name = "HOST:PORT")]
+    gateways: Vec<SocketAddr>,
     /// Seconds that the store may take to have everything that was acknowledged
     #[arg(long, default_value_t = 60)]
     wait_seconds: u64,
@@ -55,12 +55,15 @@ pub(crate) fn run(args: &CheckArgs) -> Result<(), Fault> {
         write(&rows_file, &rows)?;
     }
     let rows: Vec<Row> = read(&rows_file)?;
-    let served_file = args.folder.join("served.jsonl");
-    if let Some(gateway) = args.gateway {
-        write(&served_file, &served(gateway, &rooms(&records))?)?;
+    let served_file = |number: usize| args.folder.join(format!("served-{number}.jsonl"));
+    for (number, gateway) in args.gateways.iter().enumerate() {
+        let direction = if number == 0 { Direction::Upward } else { Direction::Downward };
+        write(&served_file(number), &served(*gateway, &rooms(&records), direction)?)?;
     }
-    let served = served_file.exists().then(|| read(&served_file)).transpose()?;
-    let verdict = checker::check(&Evidence { records, rows, served });
+    let files = (0..).map(served_file).take_while(|file| file.exists());
+    let served = files.map(|file| read(&file)).collect::<Result<_, _>>()?;
+    let away = away(&args.folder)?;
+    let verdict = checker::check(&Evidence { records, rows, served, away });
     let text = format!("{:#}\n", serde_json::json!(verdict));
     fs::write(args.folder.join("verdict.json"), text).map_err(Fault::io("cannot write the verdict"))?;
     show(&verdict);
@@ -97,6 +100,29 @@ fn show(verdict: &Verdict) {
     }
 }
 
+/// When the store was away, in the time of the records: whoever took it away wrote that down by the machine's clock.
+fn away(folder: &Path) -> Result<Vec<Away>, Fault> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Began {
+        began_unix_micros: u64,
+    }
+    let file = folder.join("away.jsonl");
+    if !file.exists() {
+        return Ok(Vec::new());
+    }
+    let summary = folder.join("summary.json");
+    let text =
+        fs::read_to_string(&summary).map_err(Fault::io(format!("cannot read {}", summary.display())))?;
+    let Began { began_unix_micros: began } = serde_json::from_str(&text)
+        .map_err(|error| Fault::Usage(format!("{}: {error}", summary.display())))?;
+    let since = |at: u64| at.saturating_sub(began);
+    Ok(read::<Away>(&file)?
+        .into_iter()
+        .map(|away| Away { from: since(away.from), to: since(away.to) })
+        .collect())
+}
+
 fn rooms(records: &[Record]) -> BTreeSet<String> {
     let of = |record: &Record| match &record.what {
         What::Member { room, .. } => Some(room.clone()),
@@ -105,7 +131,8 @@ fn rooms(records: &[Record]) -> BTreeSet<String> {
     records.iter().filter_map(of).collect()
 }
 
-/// Read again until everything acknowledged and everything seen is there, or the time is over: logs take a moment to drain.
+/// Read again until everything acknowledged and everything seen is there and nothing more comes, or the time is over: logs take
+/// a moment to drain.
 fn rows_of_store(args: &CheckArgs, cassandra: &str, records: &[Record]) -> Result<Vec<Row>, Fault> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -115,6 +142,7 @@ fn rows_of_store(args: &CheckArgs, cassandra: &str, records: &[Record]) -> Resul
     runtime.block_on(async {
         let reader = Reader::open(cassandra, &args.keyspace)?;
         let start = Instant::now();
+        let mut before = Vec::new();
         loop {
             let mut rows = Vec::new();
             for room in rooms(records) {
@@ -123,9 +151,10 @@ fn rows_of_store(args: &CheckArgs, cassandra: &str, records: &[Record]) -> Resul
             let has: HashSet<(&str, u64)> =
                 rows.iter().map(|row| (row.room.as_str(), row.seen.seq)).collect();
             let is_there = wanted.iter().all(|(room, seq)| has.contains(&(room.as_str(), *seq)));
-            if is_there || start.elapsed() >= Duration::from_secs(args.wait_seconds) {
+            if is_there && rows == before || start.elapsed() >= Duration::from_secs(args.wait_seconds) {
                 return Ok(rows);
             }
+            before = rows;
             tokio::time::sleep(LOOK_EVERY).await;
         }
     })
@@ -168,16 +197,30 @@ struct ServedMessage {
     client_id: Option<String>,
 }
 
+/// Which way a history is read.
+#[derive(Clone, Copy)]
+enum Direction {
+    Upward,
+    Downward,
+}
+
 /// The whole history of the rooms, as one gateway serves it.
-fn served(gateway: SocketAddr, rooms: &BTreeSet<String>) -> Result<Vec<Row>, Fault> {
+fn served(gateway: SocketAddr, rooms: &BTreeSet<String>, direction: Direction) -> Result<Vec<Row>, Fault> {
     let mut rows = Vec::new();
     for room in rooms {
-        let mut after = 0;
+        let mut cursor = match direction {
+            Direction::Upward => "&after=0".to_owned(),
+            Direction::Downward => String::new(),
+        };
         loop {
-            let answer = page(gateway, room, after)?;
+            let answer = page(gateway, room, &cursor)?;
+            let next = match direction {
+                Direction::Upward => answer.messages.last().map(|last| format!("&after={}", last.seq)),
+                Direction::Downward => answer.messages.first().map(|first| format!("&before={}", first.seq)),
+            };
             // What is incomplete to the end is not taken for served: the checker tells what is missing.
-            let Some(last) = answer.messages.last().filter(|_| answer.complete) else { break };
-            after = last.seq;
+            let Some(next) = next.filter(|_| answer.complete) else { break };
+            cursor = next;
             rows.extend(answer.messages.into_iter().map(|message| message.row(room)));
         }
     }
@@ -185,8 +228,8 @@ fn served(gateway: SocketAddr, rooms: &BTreeSet<String>) -> Result<Vec<Row>, Fau
 }
 
 /// A page that is incomplete is asked for again for a while: a log may still be on its way into the store.
-fn page(gateway: SocketAddr, room: &str, after: u64) -> Result<Answer, Fault> {
-    let path = format!("/api/v1/rooms/{room}/messages?after={after}&limit=100");
+fn page(gateway: SocketAddr, room: &str, cursor: &str) -> Result<Answer, Fault> {
+    let path = format!("/api/v1/rooms/{room}/messages?limit=100{cursor}");
     let start = Instant::now();
     loop {
         let answer: Answer = serde_json::from_str(&http::get(gateway, &path)?)

@@ -100,6 +100,7 @@ pub(crate) fn run(args: &PlayArgs, common: &Common) -> Result<Report, Fault> {
     let gateway = args.gateway.unwrap_or(addresses[0]);
     let mut crowd = Crowd::new(shape(&scenario, addresses, common.seed))?;
     let (seconds, behind) = Course::new(&scenario, &control, &mut crowd, common.seed).run()?;
+    let is_answered = crowd.is_answered();
     crowd.end();
     let store = args.cassandra.as_deref().zip(args.keyspace.as_deref());
     match log::check(&mut crowd, gateway, store) {
@@ -108,6 +109,9 @@ pub(crate) fn run(args: &PlayArgs, common: &Common) -> Result<Report, Fault> {
         outcome => outcome?,
     }
     control.enter("done");
+    if !is_answered {
+        crowd.books.wrong("somebody said something and has no answer in the end".into());
+    }
     if behind > 0 {
         crowd.books.wrong(format!("{behind} members are not in their room, or behind it, in the end"));
     }

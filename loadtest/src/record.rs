@@ -87,6 +87,7 @@ enum Ack {
 #[derive(Debug, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Summary {
+    began_unix_micros: u64,
     seconds: f64,
     sent: u64,
     acked: u64,

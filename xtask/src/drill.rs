@@ -2,11 +2,12 @@
 //! Not here: the judgement (`moim-loadtest check`), members and proxy (`moim-loadtest`), the faults (`faults`).
 
 mod acts;
+mod away;
 mod backends;
 mod clock;
 mod faults;
-mod felt;
 mod members;
+mod must;
 mod orders;
 mod page;
 mod plants;
@@ -31,7 +32,7 @@ use crate::workspace::Workspace;
 use backends::Store;
 use faults::{FAULTS, Named};
 use report::{Line, Report};
-use stage::{Programs, Stage};
+use stage::{GATEWAYS, Programs, Stage};
 
 /// Before the fault: what is normal shows in the same records.
 const CALM_BEFORE: Duration = Duration::from_secs(4);
@@ -186,19 +187,14 @@ fn one(
     sleep(CALM_BEFORE);
     (fault.make)(&mut stage, &mut members)?;
     sleep(CALM_AFTER);
+    for gateway in 0..GATEWAYS {
+        let is_ready = stage.is_gateway_ready(gateway);
+        stage.demand(is_ready, || format!("gateway-{} is not ready when all has healed", gateway + 1));
+    }
     let summary = members.end()?;
     let verdict = stage.check()?;
-    for felt in fault.felt {
-        stage.demand(felt.shows(&summary, &verdict), || format!("the fault was not felt: {felt}"));
-    }
-    let live_max = summary["liveMs"]["max"].as_f64().unwrap_or(f64::INFINITY) / 1000.0;
-    let limit = fault.live_within.map_or(f64::INFINITY, |limit| limit.as_secs_f64());
-    stage.demand(live_max <= limit, || format!("a live message took {live_max:.1} s, at most {limit} s"));
-    if fault.load.ack != "stored" {
-        let no_ack = verdict["secondsWithoutAck"].as_f64().unwrap_or(f64::INFINITY);
-        let what = || format!("a room was without an acknowledgement for {no_ack:.1} s, at most {limit} s");
-        stage.demand(no_ack <= limit, what);
-    }
+    let unmet: Vec<_> = fault.must.iter().filter_map(|must| must.unmet(&summary, &verdict)).collect();
+    unmet.into_iter().for_each(|what| stage.demand(false, || what));
     let (unmet, logs) = stage.end()?;
     let line =
         Line { fault: fault.name, seed: args.seed, summary, verdict, unmet, evidence: evidence.clone() };

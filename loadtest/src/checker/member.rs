@@ -67,7 +67,8 @@ impl<'a> Walk<'a> {
             }
             What::History { rows, .. } => self.history(at, rows),
             What::Received(seen) => self.receive(at, seen),
-            What::Gap { from, to } => self.gap(*from, *to),
+            What::Gap { from, to } => self.gap(at, *from, *to, room),
+            What::Malformed { why } => self.tell(Kind::Malformed, at, why.clone()),
             What::Count { count } => self.count = Some(*count),
             What::Settled { connected } if self.count != Some(*connected) => {
                 let evidence = format!("was last told {:?}, and there are {connected}", self.count);
@@ -126,7 +127,7 @@ impl<'a> Walk<'a> {
             return self.tell(Kind::Repeated, at, "a `history` where none was due".to_owned());
         };
         let first = rows.first().map_or(head + 1, |row| row.seq);
-        if first > self.cursor + 1 && self.cursor > 0 {
+        if first > self.cursor + 1 {
             self.told.push((self.cursor + 1, first - 1));
         }
         let mut before: Option<(u64, &'a str)> = None;
@@ -187,7 +188,15 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn gap(&mut self, from: u64, to: u64) {
+    fn gap(&mut self, at: u64, from: u64, to: u64, room: Option<&Room<'_>>) {
+        let last = room.and_then(|room| room.rows.keys().next_back().copied()).unwrap_or(0);
+        if from > to || to > last {
+            self.tell(
+                Kind::FalseGap,
+                at,
+                format!("{from} to {to} are told as a gap, the room's last is {last}"),
+            );
+        }
         self.told.push((from, to));
         if to > self.cursor {
             self.cursor = to;

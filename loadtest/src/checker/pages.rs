@@ -6,17 +6,35 @@ use std::collections::BTreeSet;
 use super::known::{Known, Room};
 use super::{Kind, Seen, Violation, What};
 
-/// Every page that any member got.
+/// What a joiner is shown.
+const JOIN_ROWS: u64 = 20;
+
+/// Every page that any member got: those it asked for, and those that a join begins with.
 pub(super) fn check(known: &Known<'_>) -> Vec<Violation> {
     let mut found = Vec::new();
     for member in &known.members {
         let Some(room) = known.room(member.room) else { continue };
+        let mut joined = None;
         for record in &member.records {
-            let What::Page { asked, before, limit, complete: true, rows } = &record.what else { continue };
-            let page = Page { asked: *asked, before: *before, limit: *limit, rows };
+            let page = match &record.what {
+                What::Joined { seq, asked, .. } => {
+                    joined = Some((*seq, *asked));
+                    continue;
+                }
+                What::History { complete: true, rows } => joined.take().map(|(head, asked)| Page {
+                    asked,
+                    before: Some(head + 1),
+                    limit: JOIN_ROWS,
+                    rows,
+                }),
+                What::Page { asked, before, limit, complete: true, rows } => {
+                    Some(Page { asked: *asked, before: *before, limit: *limit, rows })
+                }
+                _ => continue,
+            };
+            let faults = page.map(|page| page.faults(room)).into_iter().flatten();
             found.extend(
-                page.faults(room)
-                    .into_iter()
+                faults
                     .map(|evidence| Violation::new(Kind::PageMisses, member.room, evidence))
                     .map(|violation| violation.seen_by(member.name, record.at)),
             );
@@ -56,7 +74,16 @@ impl Page<'_> {
                 )
             })
             .collect();
+        if let Some(row) = self.rows.iter().find(|row| self.before.is_some_and(|before| row.seq >= before)) {
+            faults.push(format!("{} is in a page before {:?}", row.seq, self.before));
+        }
+        if self.rows.len() as u64 > self.limit {
+            faults.push(format!("a page of {} has {} messages", self.limit, self.rows.len()));
+        }
         for pair in self.rows.windows(2) {
+            if pair[1].seq <= pair[0].seq {
+                faults.push(format!("{} stands after {} in a page", pair[1].seq, pair[0].seq));
+            }
             // Further back over a jump: what lies between was handed in late, after the second had its number.
             let is_late = |prev| prev < pair[0].seq && pair[0].epoch != pair[1].epoch;
             if pair[1].prev.is_some_and(|prev| prev != pair[0].seq && !is_late(prev)) {

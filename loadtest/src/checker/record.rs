@@ -28,8 +28,8 @@ pub(crate) enum Profile {
 pub(crate) enum What {
     /// The first record of a member: who it is.
     Member { name: String, room: String, profile: Profile },
-    /// Its socket is open, through this address.
-    Connected { address: String },
+    /// Its socket is open, through this address; `asked` is when its handshake was sent.
+    Connected { address: String, asked: u64 },
     /// Its socket is gone.
     Lost { why: String },
     /// `joined`; `since` is the cursor it came with, `asked` when its handshake was sent.
@@ -40,8 +40,8 @@ pub(crate) enum What {
     Received(Seen),
     /// `gap`: these numbers, both included, are not given.
     Gap { from: u64, to: u64 },
-    /// A try to send; `intended` is when it was meant to be sent first.
-    Sent { client_id: String, hash: u64, intended: u64, attempt: u32 },
+    /// A try to send; `intended` is when it was meant to be sent first, `level` the one that was asked for, if any.
+    Sent { client_id: String, hash: u64, intended: u64, attempt: u32, level: Option<String> },
     /// The answer to it.
     Ack { client_id: String, seq: u64, epoch: String, level: String },
     /// An answer that is none.
@@ -54,6 +54,10 @@ pub(crate) enum What {
     Asked { node: String, count: u64, connected: u64 },
     /// A page of history that was asked for at `asked`.
     Page { asked: u64, before: Option<u64>, limit: u64, complete: bool, rows: Vec<Seen> },
+    /// A page that was asked for at `asked` and had not come long after.
+    PageUnanswered { asked: u64 },
+    /// Something came that no client can make anything of.
+    Malformed { why: String },
     /// It was still waiting for an answer when the run was over.
     Unanswered { client_id: String },
     /// The run is over for it; whether it was in its room then.
@@ -79,6 +83,13 @@ pub(crate) struct Row {
     pub(crate) room: String,
     #[serde(flatten)]
     pub(crate) seen: Seen,
+}
+
+/// A time in which the store could take nothing, in microseconds since the run began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Away {
+    pub(crate) from: u64,
+    pub(crate) to: u64,
 }
 
 impl What {

@@ -107,7 +107,9 @@ fn seen(known: &Known<'_>) -> Vec<Violation> {
             for seen in record.what.seen() {
                 let kind = match room.rows.get(&seen.seq) {
                     None => Kind::SeenNotStored,
-                    Some(row) if row.id == seen.id && row.hash != seen.hash => Kind::Changed,
+                    Some(row) if row.id == seen.id && (row.hash, &row.epoch) != (seen.hash, &seen.epoch) => {
+                        Kind::Changed
+                    }
                     // Another message under the number is told as that.
                     Some(_) => continue,
                 };
@@ -121,23 +123,33 @@ fn seen(known: &Known<'_>) -> Vec<Violation> {
     found
 }
 
-/// What gateways serve in the end is what the store holds, no more and no less.
+/// What gateways serve in the end is what the store holds, no more, no less, and nothing else.
 fn served(evidence: &Evidence, known: &Known<'_>) -> Vec<Violation> {
-    let Some(served) = &evidence.served else { return Vec::new() };
-    let mut by_room: BTreeMap<&str, BTreeMap<u64, &str>> = BTreeMap::new();
-    for row in served {
-        by_room.entry(&row.room).or_default().insert(row.seen.seq, &row.seen.id);
-    }
     let mut found = Vec::new();
-    for (name, room) in &known.rooms {
-        let served = by_room.remove(name).unwrap_or_default();
-        let stored: BTreeMap<u64, &str> =
-            room.rows.iter().map(|(seq, row)| (*seq, row.id.as_str())).collect();
-        let differing = stored.keys().chain(served.keys()).find(|seq| stored.get(seq) != served.get(seq));
-        if let Some(seq) = differing {
-            let evidence =
-                format!("{seq} is {:?} in the store, {:?} as served", stored.get(seq), served.get(seq));
-            found.push(Violation::new(Kind::ServedDiffers, name, evidence));
+    for (number, rows) in evidence.served.iter().enumerate() {
+        let mut by_room: BTreeMap<&str, BTreeMap<u64, &Seen>> = BTreeMap::new();
+        for row in rows {
+            by_room.entry(&row.room).or_default().insert(row.seen.seq, &row.seen);
+        }
+        for (name, room) in &known.rooms {
+            let served = by_room.remove(name).unwrap_or_default();
+            let mut numbers = room.rows.keys().chain(served.keys());
+            let is_other = |seq: &&u64| match (room.rows.get(seq), served.get(seq)) {
+                // `prev` is in the store as its publish knew it, and over a jump may be known better since.
+                (Some(stored), Some(served)) => {
+                    Seen { prev: None, ..(*stored).clone() } != Seen { prev: None, ..(*served).clone() }
+                }
+                _ => true,
+            };
+            if let Some(seq) = numbers.find(is_other) {
+                let evidence = format!(
+                    "{seq} is {:?} in the store, {:?} as gateway {} serves it",
+                    room.rows.get(seq),
+                    served.get(seq),
+                    number + 1
+                );
+                found.push(Violation::new(Kind::ServedDiffers, name, evidence));
+            }
         }
     }
     found

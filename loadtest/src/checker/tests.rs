@@ -3,6 +3,8 @@
 
 use super::*;
 
+mod shown;
+
 const ROOM: &str = "r";
 
 fn hash_of(seq: u64) -> u64 {
@@ -38,7 +40,13 @@ fn joined(seq: u64, since: Option<u64>, recovered: bool, asked: u64) -> What {
 }
 
 fn sent(seq: u64) -> What {
-    What::Sent { client_id: format!("c{seq}"), hash: hash_of(seq), intended: 100 * seq, attempt: 1 }
+    What::Sent {
+        client_id: format!("c{seq}"),
+        hash: hash_of(seq),
+        intended: 100 * seq,
+        attempt: 1,
+        level: Some("stored".into()),
+    }
 }
 
 fn member(name: &str, profile: Profile) -> What {
@@ -50,17 +58,23 @@ struct History {
     records: Vec<Record>,
     rows: Vec<Row>,
     served: Vec<Row>,
+    away: Vec<Away>,
 }
 
 impl History {
     fn good() -> Self {
-        let mut history = Self { records: Vec::new(), rows: (1..=5).map(row).collect(), served: Vec::new() };
+        let mut history = Self {
+            records: Vec::new(),
+            rows: (1..=5).map(row).collect(),
+            served: Vec::new(),
+            away: Vec::new(),
+        };
         history.served.clone_from(&history.rows);
         for (number, name, profile) in
             [(0, "a", Profile::V1), (1, "b", Profile::V1), (2, "p", Profile::Plain)]
         {
             history.add(0, number, member(name, profile));
-            history.add(1, number, What::Connected { address: "x".into() });
+            history.add(1, number, What::Connected { address: "x".into(), asked: 0 });
             if profile == Profile::V1 {
                 history.add(2, number, joined(0, None, true, 1));
                 history.add(2, number, What::History { rows: Vec::new(), complete: true });
@@ -107,7 +121,8 @@ impl History {
     }
 
     fn verdict(self) -> Verdict {
-        check(&Evidence { records: self.records, rows: self.rows, served: Some(self.served) })
+        let served = vec![self.rows.clone(), self.served];
+        check(&Evidence { records: self.records, rows: self.rows, served, away: self.away })
     }
 }
 
@@ -155,7 +170,7 @@ fn what_was_told_to_be_missing_is_no_hole() {
             history.change(1, |what| match what {
                 What::Joined { since: Some(_), recovered, .. } => *recovered = false,
                 what if is_message(what, 5) => {
-                    *what = What::History { rows: vec![seen(5)], complete: true };
+                    *what = What::History { rows: vec![seen(5)], complete: false };
                 }
                 _ => {}
             });
@@ -250,16 +265,16 @@ fn stored_twice_is_told() {
     bad(
         |history| {
             let mut again = row(5);
-            again.seen.seq = 1006;
+            (again.seen.seq, again.seen.prev) = (1006, Some(1005));
             history.rows.push(again.clone());
             history.served.push(again.clone());
             for number in 0..3 {
                 // Nobody may see it twice either; here nobody does.
-                let (from, to) = (1006, 1006);
-                history.records.insert(
-                    history.records.len() - 4,
-                    Record { at: 650, member: number, what: What::Gap { from, to } },
-                );
+                let what = match number {
+                    2 => What::Received(again.seen.clone()),
+                    _ => What::Gap { from: 1006, to: 1006 },
+                };
+                history.records.insert(history.records.len() - 4, Record { at: 650, member: number, what });
             }
         },
         &[Kind::StoredTwice],
@@ -325,7 +340,7 @@ fn an_ack_of_another_epoch_and_two_different_acks_are_told() {
         },
         &[Kind::AckDisagrees],
     );
-    let second = What::Ack { client_id: "c5".into(), seq: 1007, epoch: "f".into(), level: "wal".into() };
+    let second = What::Ack { client_id: "c5".into(), seq: 1007, epoch: "f".into(), level: "stored".into() };
     bad(|history| history.add(650, 0, second), &[Kind::AckDisagrees]);
 }
 
@@ -367,7 +382,11 @@ fn a_number_that_nobody_heard_of_is_no_hole() {
 
 #[test]
 fn a_changed_content_is_told() {
-    bad(|history| history.rows[2].seen.hash = 7, &[Kind::Changed]);
+    let change = |history: &mut History| {
+        history.rows[2].seen.hash = 7;
+        history.served[2].seen.hash = 7;
+    };
+    bad(change, &[Kind::Changed]);
 }
 
 #[test]
@@ -415,6 +434,8 @@ fn a_page_need_not_have_what_was_acknowledged_while_it_was_on_its_way() {
 #[test]
 fn what_gateways_serve_is_held_against_the_store() {
     bad(|history| drop(history.served.remove(2)), &[Kind::ServedDiffers]);
+    bad(|history| history.served[2].seen.epoch = "g".into(), &[Kind::ServedDiffers]);
+    bad(|history| history.served[2].seen.hash = 7, &[Kind::ServedDiffers]);
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! What came of a run: the figures of its line in the table, and the violations.
 //! Not here: the table (`cargo xtask drill` prints it).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use serde::Serialize;
 
 use super::known::{Known, Room};
+use super::sender::left_waiting;
 use super::times::standstill;
 use super::{Evidence, Kind, Violation, What};
 
@@ -23,11 +24,16 @@ pub(crate) struct Verdict {
     pub(crate) stored: usize,
     /// In how many epochs the rows of a room are, at most.
     pub(crate) epochs: usize,
+    /// Numbers within an epoch that no row has.
+    pub(crate) skipped: u64,
     /// Messages seen live or on a resume, by all members together.
     pub(crate) delivered: usize,
     /// Pages of history that said they were complete, and all.
     pub(crate) pages_complete: usize,
     pub(crate) pages: usize,
+    pub(crate) pages_unanswered: usize,
+    /// Sends without an answer of any kind for long, on a connection that lived.
+    pub(crate) left_waiting: usize,
     /// Joins and resumes; resumes that were not recovered, and gaps: losses that were told.
     pub(crate) joins: usize,
     pub(crate) unrecovered: usize,
@@ -65,9 +71,12 @@ impl Verdict {
             acked_wal: acked(known, |level| level == "wal"),
             stored: evidence.rows.len(),
             epochs: known.rooms.values().map(epochs).max().unwrap_or(0),
+            skipped: known.rooms.values().map(skipped).sum(),
             delivered: count(|what| matches!(what, What::Received(_))),
             pages_complete: count(|what| matches!(what, What::Page { complete: true, .. })),
             pages: count(|what| matches!(what, What::Page { .. })),
+            pages_unanswered: count(|what| matches!(what, What::PageUnanswered { .. })),
+            left_waiting: known.members.iter().map(left_waiting).sum(),
             joins: count(|what| matches!(what, What::Joined { .. })),
             unrecovered: count(|what| matches!(what, What::Joined { recovered: false, .. })),
             gaps: count(|what| matches!(what, What::Gap { .. })),
@@ -92,6 +101,12 @@ impl Verdict {
 
 fn epochs(room: &Room<'_>) -> usize {
     room.rows.values().map(|row| row.epoch.as_str()).collect::<BTreeSet<_>>().len()
+}
+
+fn skipped(room: &Room<'_>) -> u64 {
+    let mut last: HashMap<&str, u64> = HashMap::new();
+    let steps = room.rows.values().filter_map(|row| Some(row.seq - last.insert(&row.epoch, row.seq)? - 1));
+    steps.sum()
 }
 
 fn acked(known: &Known<'_>, is: fn(&str) -> bool) -> usize {

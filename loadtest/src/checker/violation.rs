@@ -27,9 +27,15 @@ pub(crate) enum Kind {
     NumberTwice,
     /// The acknowledgement names another number than the store, or than another acknowledgement.
     AckDisagrees,
+    /// Acknowledged at a level that was not asked for, or that could not be given then.
+    LevelFalse,
+    /// A gap that names what no message can have been.
+    FalseGap,
+    /// A frame that breaks the contract.
+    Malformed,
     /// A message is not what its sender wrote.
     Changed,
-    /// A complete page without a message that was acknowledged before it was asked for.
+    /// A complete page without a message that was acknowledged before it was asked for, or not the page that was asked for.
     PageMisses,
     /// A join at a head below what was acknowledged before it was asked for.
     JoinMisses,

@@ -7,7 +7,7 @@ use std::{
     io::{BufWriter, Write},
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use crate::{
@@ -60,7 +60,7 @@ pub(super) struct RoomFigures {
     /// The highest number that anybody was told of.
     pub(super) head: u64,
     pub(super) waiting: u64,
-    /// By member: the cursor of those of the v1 profile.
+    /// By member: the last number it saw.
     pub(super) cursors: BTreeMap<u32, u64>,
     /// By member: the last count they were told.
     pub(super) counts: BTreeMap<u32, u64>,
@@ -102,6 +102,12 @@ impl Book {
     /// Microseconds since the run began.
     pub(super) fn now(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// When the run began, in microseconds since 1970, for those who have another clock than ours.
+    fn began(&self) -> u64 {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        u64::try_from(now.as_micros()).unwrap_or(u64::MAX).saturating_sub(self.now())
     }
 
     pub(super) fn instant(&self, micros: u64) -> Instant {
@@ -185,6 +191,7 @@ impl Book {
             return Err(Fault::Io { what: "cannot write records".into(), error });
         }
         Ok(Summary {
+            began_unix_micros: self.began(),
             seconds: self.started.elapsed().as_secs_f64(),
             sent: figures.sent,
             acked: figures.acked,

@@ -195,7 +195,7 @@ impl Member {
         place: SocketAddr,
         phase: &mut watch::Receiver<Phase>,
     ) -> String {
-        self.book.write(self.plan.number, What::Connected { address: place.to_string() });
+        self.book.write(self.plan.number, What::Connected { address: place.to_string(), asked: self.asked });
         let now = phase.clone();
         let mut look = tokio::time::interval(LOOK_EVERY);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -209,7 +209,10 @@ impl Member {
                 frame = socket.next() => {
                     pulse.heard(Instant::now());
                     match frame {
-                        Some(Ok(Ws::Text(text))) => if let Err(why) = self.hear(&text) { return why },
+                        Some(Ok(Ws::Text(text))) => if let Err(why) = self.hear(&text) {
+                            self.book.write(self.plan.number, What::Malformed { why: why.clone() });
+                            return why;
+                        },
                         Some(Ok(Ws::Close(close))) => return format!("closed: {close:?}"),
                         Some(Ok(_)) => {}
                         Some(Err(error)) => return format!("socket: {error}"),
@@ -220,6 +223,10 @@ impl Member {
                     let sign = pulse.look(Instant::now());
                     if sign == Sign::Dead {
                         return "socket: silent".into();
+                    }
+                    if let Some(asked) = self.page_is_overdue() {
+                        self.book.write(self.plan.number, What::PageUnanswered { asked });
+                        return "page: no answer".into();
                     }
                     let now = *now.borrow();
                     if let Err(error) = self.act(&mut socket, now, sign).await {
@@ -254,8 +261,8 @@ impl Member {
         for said in self.outbox.due(Instant::now()) {
             let (client_id, attempt) = (said.client_id.clone(), said.attempt);
             let hash = hash(&said.content);
-            self.book
-                .write(self.plan.number, What::Sent { client_id, hash, intended: said.intended, attempt });
+            let (intended, level) = (said.intended, said.ack.map(str::to_owned));
+            self.book.write(self.plan.number, What::Sent { client_id, hash, intended, attempt, level });
             self.book.sent(attempt);
             let frame = wire::message(&said.content, &said.client_id, said.ack);
             socket.feed(Ws::text(frame)).await?;
@@ -301,9 +308,8 @@ impl Member {
     fn ask_for_page(&mut self, phase: Phase) -> Option<String> {
         let every = self.plan.page_every.filter(|_| matches!(phase, Phase::Speaking | Phase::Silent))?;
         let now = self.book.now();
-        let on_its_way = self.page.is_some_and(|(asked, _)| now - asked < micros(PAGE_TIMEOUT));
         let at = *self.page_at.get_or_insert(now + micros(self.plan.random.around(every)));
-        if on_its_way || at > now {
+        if self.page.is_some() || at > now {
             return None;
         }
         self.page_at = Some(now + micros(self.plan.random.around(every)));
@@ -313,6 +319,12 @@ impl Member {
             .then(|| cursor.saturating_sub(self.plan.random.below(200)).max(1));
         self.page = Some((now, before));
         Some(wire::page(before, PAGE_ROWS))
+    }
+
+    /// When the page was asked for that should have come long ago.
+    fn page_is_overdue(&self) -> Option<u64> {
+        let (asked, _) = self.page?;
+        (self.book.now() - asked > micros(PAGE_TIMEOUT)).then_some(asked)
     }
 
     fn hear(&mut self, text: &str) -> Result<(), String> {
@@ -336,8 +348,9 @@ impl Member {
                 self.book.write(number, What::History { rows, complete });
             }
             Frame::History { messages, complete, limit: Some(limit), before } => {
-                let Some((asked, wanted)) = self.page.take().filter(|(_, wanted)| *wanted == before) else {
-                    return Err(format!("a page that was not asked for, before {before:?}"));
+                let is_it = |(_, wanted): &(u64, Option<u64>)| *wanted == before && limit == PAGE_ROWS;
+                let Some((asked, wanted)) = self.page.take().filter(is_it) else {
+                    return Err(format!("a page that was not asked for: {limit} before {before:?}"));
                 };
                 let rows = messages.into_iter().map(wire::Message::seen).collect();
                 self.book.write(number, What::Page { asked, before: wanted, limit, complete, rows });
@@ -405,10 +418,8 @@ impl Member {
         if self.cursor.as_ref().is_none_or(|(at, _)| seq > *at) {
             self.cursor = Some((seq, epoch.to_owned()));
         }
-        if self.plan.profile == Profile::V1 {
-            let (number, cursor) = (self.plan.number, self.cursor.as_ref().map_or(0, |(seq, _)| *seq));
-            self.book.room(self.plan.room, |room| room.cursors.insert(number, cursor));
-        }
+        let (number, cursor) = (self.plan.number, self.cursor.as_ref().map_or(0, |(seq, _)| *seq));
+        self.book.room(self.plan.room, |room| room.cursors.insert(number, cursor));
     }
 
     fn count(&self, count: u64) {

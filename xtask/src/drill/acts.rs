@@ -275,7 +275,9 @@ pub(crate) fn cassandra_stop_stored(stage: &mut Stage<'_>, _: &mut Members) -> O
 
 fn cassandra_away(stage: &mut Stage<'_>, how_long: Duration) -> Outcome {
     stage.store.stop();
+    stage.away.begins();
     sleep(how_long);
+    stage.away.ends();
     let (workspace, place) = (stage.workspace, stage.place);
     stage.store.start_again(workspace, place)?;
     sleep(APART);
@@ -365,10 +367,12 @@ pub(crate) fn holder_kill(stage: &mut Stage<'_>, _: &mut Members) -> Outcome {
 
 pub(crate) fn store_away_idle(stage: &mut Stage<'_>, members: &mut Members) -> Outcome {
     stage.order("cut cassandra-*")?;
+    stage.away.begins();
     sleep(seconds(5));
     members.fall_silent();
     // Longer than rooms may be silent in Redis, were they stored.
     sleep(seconds(8));
+    stage.away.ends();
     stage.order("delay cassandra-* 400")?;
     members.speak_again();
     sleep(seconds(6));

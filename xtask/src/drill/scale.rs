@@ -45,7 +45,7 @@ pub(super) struct Judged {
 }
 
 const fn cluster(name: &'static str, about: &'static str, needs: Needs) -> Named {
-    Named { name, about, load: NO_RECORDS, needs, live_within: None, felt: &[], make: acts::none }
+    Named { name, about, load: NO_RECORDS, needs, must: &[], make: acts::none }
 }
 
 /// Members are so many that whatever stands in their way would be what is measured.

@@ -24,6 +24,7 @@ use crate::tools;
 use crate::workspace::Workspace;
 
 use super::DrillArgs;
+use super::away::Away;
 use super::backends::{RedisNode, Store};
 use super::faults::Named;
 use super::members::{Load, Members, Surroundings, read_json};
@@ -107,6 +108,8 @@ pub(crate) struct Stage<'a> {
     ports: Ports,
     /// How many were started under way.
     replicas: u32,
+    /// When nothing could be stored.
+    pub(crate) away: Away,
     unmet: Vec<String>,
 }
 
@@ -121,7 +124,7 @@ impl<'a> Stage<'a> {
         evidence: &'a Path,
     ) -> Result<Self, Fault> {
         let mut ports = Ports::new();
-        let redis = start_redis(programs, fault, "redis", place, &mut ports)?;
+        let redis = start_redis(programs, format!("{}-{}-redis", fault.name, args.seed), place, &mut ports)?;
         let ring = match fault.needs.ring {
             true => Some(Ring::start(workspace, &format!("{}-cassandra", fault.name), place, &mut ports)?),
             false => None,
@@ -150,6 +153,7 @@ impl<'a> Stage<'a> {
             seed: args.seed,
             ports,
             replicas: 0,
+            away: Away::default(),
             unmet: Vec::new(),
         };
         stage.start_all()?;
@@ -220,7 +224,7 @@ impl<'a> Stage<'a> {
 
     /// The name of a server of this fault, for its log and its data.
     pub(crate) fn name(&self, server: &str) -> String {
-        format!("{}-{server}", self.fault.name)
+        format!("{}-{}-{server}", self.fault.name, self.seed)
     }
 
     fn start_proxy(&mut self) -> Result<(), Fault> {
@@ -388,8 +392,8 @@ impl<'a> Stage<'a> {
     /// Another Redis, which follows the one in use and has what that has. That it came is a fault of its own.
     pub(crate) fn follower(&mut self) -> Result<RedisNode, Fault> {
         self.replicas += 1;
-        let name = format!("replica-{}", self.replicas);
-        let mut replica = start_redis(self.programs, self.fault, &name, self.place, &mut self.ports)?;
+        let name = self.name(&format!("replica-{}", self.replicas));
+        let mut replica = start_redis(self.programs, name, self.place, &mut self.ports)?;
         replica.ready()?;
         replica.follow(&self.redis)?;
         Ok(replica)
@@ -435,7 +439,10 @@ impl<'a> Stage<'a> {
         let node = self.ring.iter().flat_map(Ring::contact_points).next();
         let node = node.unwrap_or_else(|| self.store.address());
         command.args(["--keyspace", &self.keyspace, "--cassandra", &node]);
-        command.arg("--gateway").arg(format!("127.0.0.1:{}", self.gateways[0].public));
+        for gateway in &self.gateways {
+            command.arg("--gateway").arg(format!("127.0.0.1:{}", gateway.public));
+        }
+        self.away.write(self.evidence)?;
         let mut server = Server::start(self.name("check"), &command, &Farewell::None, self.place)?;
         let verdict = self.evidence.join("verdict.json");
         // Exit status 1 is a verdict as well, if there is one.
@@ -465,10 +472,9 @@ impl<'a> Stage<'a> {
 
 fn start_redis(
     programs: &Programs,
-    fault: &Named,
-    name: &str,
+    name: String,
     place: &Place,
     ports: &mut Ports,
 ) -> Result<RedisNode, Fault> {
-    RedisNode::start(programs.redis.clone(), format!("{}-{name}", fault.name), place, ports)
+    RedisNode::start(programs.redis.clone(), name, place, ports)
 }
