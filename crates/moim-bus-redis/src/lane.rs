@@ -196,7 +196,7 @@ enum Next {
     Again,
     Later,
     Stale,
-    /// The room is not in Redis, at that Redis time.
+    /// The room is not in Redis, or in doubt, at that Redis time.
     Seed(String),
 }
 
@@ -212,7 +212,7 @@ async fn attempt(
         return Next::Again;
     }
     let Some(link) = inner.map.link_of(partition.id) else { return Next::Later };
-    let (keys, args) = words(inner, partition.id, epoch, room, batch);
+    let (keys, args) = words(inner, partition, epoch, room, batch);
     inner.metrics.publish_calls.inc();
     let answered: Result<Vec<Vec<String>>, _> = link.call(&inner.scripts.publish, &keys, args).await;
     let replies = match answered {
@@ -264,12 +264,13 @@ fn refuse(batch: &mut Vec<Taken>, error: &BusError) {
 
 fn words(
     inner: &Inner,
-    partition: u32,
+    partition: &Partition,
     epoch: &Epoch,
     room: &RoomId,
     batch: &[Taken],
 ) -> (Vec<String>, Args) {
-    let names = &inner.keys;
+    let (names, known) = (&inner.keys, inner.known_of(partition, room));
+    let partition = partition.id;
     let mut keys =
         vec![names.generation(partition), names.head(room), names.ring(room), names.log(partition)];
     let mut args = Args::new()
@@ -278,7 +279,8 @@ fn words(
         .with(u8::from(inner.config.has_store))
         .with(inner.idle_ms())
         .with(names.room_channel(room))
-        .with(names.partition_channel(partition));
+        .with(names.partition_channel(partition))
+        .with(known);
     for taken in batch {
         let Draft { sender, client_id, id, .. } = &taken.draft;
         keys.push(names.answer(room, sender, client_id.as_ref(), id));

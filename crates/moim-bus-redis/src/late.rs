@@ -14,6 +14,7 @@ use crate::{
     partition::Partition,
     recovery::remember,
     staged,
+    tail::Recent,
 };
 
 /// Between two tries while too many rooms wait to be read.
@@ -52,7 +53,13 @@ pub(crate) async fn hand_in(
             Fate::Stale => return Ok(None),
         }
     }
-    for (room, seq, of, time) in &known.highest {
+    // Of rooms that nobody here is in, the newest recent send.
+    let passed = staged::passed(&known).into_iter().map(|recent| {
+        let Recent { room, seq, epoch, time, .. } = recent;
+        (room, seq, epoch, time)
+    });
+    let highest = known.highest.iter().map(|(room, seq, of, time)| (room, seq, of, time));
+    for (room, seq, of, time) in highest.chain(passed) {
         let (names, id) = (&inner.keys, partition.id);
         let keys =
             [names.generation(id), names.absent(id), names.head(room), names.ring(room), names.log(id)];

@@ -7,7 +7,7 @@ use std::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures_util::{FutureExt, future::BoxFuture};
@@ -23,6 +23,7 @@ use crate::{
     inner::Inner,
     link::{Args, CallError, Over},
     lock::locked,
+    nodes::PARTITION_LEASE,
     partition::Partition,
     store_view::Mark,
     tail::LogId,
@@ -103,6 +104,13 @@ impl Held {
         }
     }
 
+    /// The lease of this log is this node's for another while.
+    pub(crate) fn renewed(&self, partition: u32) {
+        if let Some(log) = self.lock().logs.get(&partition) {
+            *locked(&log.renewed) = Instant::now();
+        }
+    }
+
     /// This node drains it no more. Answers whether it did.
     pub(crate) fn end(&self, partition: u32) -> bool {
         let Some(log) = self.lock().logs.remove(&partition) else { return false };
@@ -118,6 +126,8 @@ pub(crate) struct PartitionLog {
     id: u32,
     ended: AtomicBool,
     is_away: AtomicBool,
+    /// When Redis last said that the lease is this node's. A std mutex: never held across an await.
+    renewed: Mutex<Instant>,
     /// An entry that could not be read, told once.
     unreadable: AtomicU64,
     /// What was read and is not committed, with its places.
@@ -137,6 +147,7 @@ impl PartitionLog {
             id,
             ended: AtomicBool::new(false),
             is_away: AtomicBool::new(false),
+            renewed: Mutex::new(Instant::now()),
             unreadable: AtomicU64::new(0),
             read: Mutex::default(),
         }
@@ -362,6 +373,12 @@ impl WriteAhead for PartitionLog {
         dead: &'a [(RoomId, Seq)],
     ) -> BoxFuture<'a, Result<(), BusError>> {
         self.commit_first(first, dead).boxed()
+    }
+
+    /// In its generation, and under a lease that nobody else can have taken.
+    fn is_current(&self) -> bool {
+        let is_in = self.lock().epoch.as_ref().is_some_and(|epoch| self.partition().is_in(epoch));
+        is_in && !self.ended.load(Ordering::Acquire) && locked(&self.renewed).elapsed() < PARTITION_LEASE
     }
 
     /// Told when it changes, and again with every commit.

@@ -29,7 +29,7 @@ const GRACE: Duration = LEASE.saturating_add(REFRESH).saturating_add(REFRESH);
 /// Between two tries to be heard while it does not answer.
 pub(crate) const RETRY: Duration = Duration::from_millis(500);
 /// How long a partition's lease lasts, and when it is renewed.
-const PARTITION_LEASE: Duration = Duration::from_secs(5);
+pub(crate) const PARTITION_LEASE: Duration = Duration::from_secs(5);
 pub(crate) const PARTITION_REFRESH: Duration = Duration::from_millis(1500);
 /// How often, a heartbeat apart: whoever took this node for dead may still be about to remove what is told first.
 const TELL_AGAIN: u8 = 2;
@@ -276,11 +276,10 @@ async fn lease_one(inner: &Arc<Inner>, site: &Site, partition: u32) {
         (false, false) => "hold",
     };
     match lease(inner, site, partition, what).await {
-        Ok(holder) if holder == name(own, false) => {
-            if what == "take" && !holds {
-                inner.logs.begin(partition, || PartitionLog::new(inner.clone(), partition));
-            }
-        }
+        Ok(holder) if holder == name(own, false) => match (what, holds) {
+            ("take", false) => inner.logs.begin(partition, || PartitionLog::new(inner.clone(), partition)),
+            _ => inner.logs.renewed(partition),
+        },
         Ok(holder) => {
             inner.logs.seen_free(partition, holder.is_empty());
             if holds {

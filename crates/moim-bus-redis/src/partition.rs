@@ -310,15 +310,19 @@ impl Partition {
     }
 
     /// Those who have waited long enough are told what there is: `auto` gets `wal`, `stored` an error to retry.
+    ///
+    /// While a generation is not open what is acknowledged as `wal` would stand on this node's memory alone, so nobody is told that.
     pub(crate) fn expire(&self, now: Instant) {
         let mut state = self.lock();
+        let is_open = matches!(state.phase, Phase::Open(_));
         let mut over = Vec::new();
         let State { waiting, store, .. } = &mut *state;
         for list in waiting.values_mut() {
             let is_over = |waiting: &mut Waiting| {
                 let waited = now.duration_since(waiting.since);
                 match waiting.wanted {
-                    Wanted::Auto | Wanted::Wal => waited >= AUTO_WAIT || !store.is_quick(now),
+                    Wanted::Auto | Wanted::Wal if is_open => waited >= AUTO_WAIT || !store.is_quick(now),
+                    Wanted::Auto | Wanted::Wal => waited >= STORED_WAIT,
                     Wanted::Stored => waited >= STORED_WAIT || store.away().is_some(),
                 }
             };
@@ -332,7 +336,11 @@ impl Partition {
         drop(state);
         for Waiting { wanted, receipt, answer, .. } in over {
             let result = match wanted {
-                Wanted::Auto | Wanted::Wal => Ok(receipt),
+                Wanted::Auto | Wanted::Wal if is_open => Ok(receipt),
+                Wanted::Auto | Wanted::Wal => {
+                    let why = "redis recovers, and the same client id is safe to send again";
+                    Err(BusError::Unavailable(why.into()))
+                }
                 Wanted::Stored => Err(BusError::StoreUnavailable(retry)),
             };
             reply(answer, result);

@@ -97,7 +97,9 @@ impl Inner {
             };
             let keys = self.ring_keys(partition, room);
             let below = wanted.below.map_or_else(|| "+".into(), |below| format!("({below}-0"));
-            let args = Args::new().with(&epoch).with(wanted.rows_max).with(RING_BYTES_MAX).with(below);
+            let known = self.known_of(partition, room);
+            let args =
+                Args::new().with(&epoch).with(wanted.rows_max).with(RING_BYTES_MAX).with(below).with(known);
             let answered: Result<Vec<Vec<u8>>, _> = link.call_aside(&self.scripts.ring, &keys, args).await;
             match answered {
                 Ok(words) => match self.read_answer(partition, &epoch, room, &words) {
@@ -157,8 +159,8 @@ impl Inner {
         Answer::Ring(Ring { head, last, stored, version, late, rows })
     }
 
-    /// Brings a room to Redis. However many need it, the store is asked once. `asked`: the Redis time at which it was not
-    /// there.
+    /// Brings a room to Redis, or what Redis has of it up to what the store has. However many need it, the store is asked once.
+    /// `asked`: the Redis time at which it was not there, or in doubt.
     ///
     /// # Errors
     /// When too many rooms wait for it already.
@@ -199,6 +201,7 @@ impl Inner {
         let (keys, args) = self.seed_words(partition, room, &asked, epoch, seed);
         match link.call_over::<String>(Over::Seeds, &self.scripts.seed, &keys, args).await {
             Ok(answer) if answer == "stale" => self.stale(partition, epoch),
+            Ok(answer) if answer == "later" => sleep(RETRY).await,
             Ok(_) => {}
             Err(error) => {
                 tracing::debug!(%room, %error, "a room could not be brought to redis; trying again");
@@ -230,6 +233,16 @@ impl Inner {
         Some((asked, calls, reads))
     }
 
+    /// How far this node knows that a room went, for the scripts: a head of an older generation may be below that. Without a store
+    /// there is nobody to ask.
+    pub(crate) fn known_of(&self, partition: &Partition, room: &RoomId) -> String {
+        match partition.highest_of(room) {
+            _ if !self.config.has_store => "0".to_owned(),
+            Some(seq) => seq.to_string(),
+            None => "-".to_owned(),
+        }
+    }
+
     /// Of `lua/ring.lua`.
     fn ring_keys(&self, partition: &Partition, room: &RoomId) -> [String; 4] {
         let (keys, id) = (&self.keys, partition.id);
@@ -240,7 +253,7 @@ impl Inner {
     async fn is_still_cold(&self, link: &Link, room: &RoomId, epoch: &Epoch) -> Option<String> {
         let partition = self.partition_of(room);
         let keys = self.ring_keys(partition, room);
-        let args = Args::new().with(epoch).with(0).with(0).with("+");
+        let args = Args::new().with(epoch).with(0).with(0).with("+").with(self.known_of(partition, room));
         let answered: Result<Vec<Vec<u8>>, _> = link.call(&self.scripts.ring, &keys, args).await;
         match answered.map(|words| self.read_answer(partition, epoch, room, &words)) {
             Ok(Answer::Init(asked)) => return Some(asked),

@@ -60,7 +60,7 @@ pub(crate) fn items(known: &HandIn, keys: &Keys) -> Vec<Vec<u8>> {
 }
 
 /// The newest of the recent sends in each room that is not open here: it may be stored, and lost from Redis with its number.
-fn passed(known: &HandIn) -> Vec<&Recent> {
+pub(crate) fn passed(known: &HandIn) -> Vec<&Recent> {
     let open: HashSet<_> = known.highest.iter().map(|(room, ..)| room).collect();
     let mut newest: HashMap<&RoomId, &Recent> = HashMap::new();
     for recent in known.recent.iter().filter(|recent| !open.contains(&recent.room)) {

@@ -396,6 +396,11 @@ impl WriteAhead for InProcessBus {
         .boxed()
     }
 
+    /// There is one process, and one log.
+    fn is_current(&self) -> bool {
+        true
+    }
+
     /// A dead letter was numbered, so it is shown like the others: the log has no hole.
     fn commit<'a>(
         &'a self,

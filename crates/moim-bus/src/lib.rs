@@ -139,6 +139,11 @@ pub trait WriteAhead: Send + Sync + 'static {
         dead: &'a [(RoomId, Seq)],
     ) -> BoxFuture<'a, Result<(), BusError>>;
 
+    /// Whether what was read last may still be written. A process that stood still may have lost the log meanwhile, and the log
+    /// what was read from it: written then, a message that was sent again under another number would be stored twice. Asked
+    /// right before a write; cheap.
+    fn is_current(&self) -> bool;
+
     /// What the writer last saw of the store. Whoever publishes goes by it: while it is away, `auto` is `wal` and an
     /// explicit `stored` is [`BusError::StoreUnavailable`]. Cheap; may be called after every write.
     fn report(&self, store: StoreState);

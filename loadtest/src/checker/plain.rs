@@ -39,7 +39,10 @@ impl<'a> Walk<'a> {
     fn step(&mut self, record: &'a Record) {
         let at = record.at;
         match &record.what {
-            What::Connected { asked, .. } => (self.last, self.asked) = (None, Some(*asked)),
+            // Nobody tells who comes how many there are.
+            What::Connected { asked, .. } => {
+                (self.last, self.asked, self.count) = (None, Some(*asked), None);
+            }
             What::History { rows, .. } if rows.is_empty() => {}
             What::History { rows, .. } => {
                 self.begins(at, rows.last().map_or(0, |row| row.seq));

@@ -67,7 +67,8 @@ const GATEWAY_GONE: &[Must] = &[Break, SameEpoch, TellNothing, Answer, SOON_LIVE
 /// Whoever said something to a node that stands still waits for it.
 const GATEWAY_STILL: &[Must] = &[Break, SameEpoch, TellNothing, LiveWithin(30)];
 const REDIS_LOST: &[Must] = &[Stay, NewEpoch, TellNothing, Answer, SOON_LIVE, SOON_ACK];
-const REDIS_UNREACHED: &[Must] = &[Stay, SameEpoch, TellNothing, Answer, Error("unavailable"), SOON_LIVE];
+/// Shorter than a gateway tries.
+const REDIS_UNREACHED: &[Must] = &[Stay, SameEpoch, TellNothing, Answer, SOON_LIVE, SOON_ACK];
 const REDIS_OUT_OF_REACH: &[Must] = &[Break, SameEpoch, TellNothing, Answer, Error("unavailable")];
 /// Too many for a resume, or for a slow machine's outbox: it may be told.
 const FLOODED: &[Must] = &[NewEpoch, Answer, SOON_LIVE, SOON_ACK];

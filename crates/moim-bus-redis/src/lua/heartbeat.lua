@@ -2,6 +2,8 @@
 -- Answers {now us, replication id, configuration hash kept here, memory used, maxmemory, policy, node, lease's end ms, ...}.
 redis.call('DEL', KEYS[2])
 local now = math.floor(now_micros() / 1000)
+-- A clock that was set back, or is another Redis's: who lives says so again within its lease, and the dead do not.
+redis.call('ZREMRANGEBYSCORE', KEYS[1], number(now + 2 * tonumber(ARGV[2])), '+inf')
 if ARGV[3] == '' then
   redis.call('ZREM', KEYS[1], ARGV[1])
 else

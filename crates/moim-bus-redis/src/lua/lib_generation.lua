@@ -20,6 +20,12 @@ local function is_open(gen_key, epoch)
 end
 -- The generation that a room's epoch is of: one that started by the clock has an epoch of its own within it.
 local function generation_of(epoch) return string.match(epoch, '^[^.]*') end
+-- Whether only the store can say how far a room went: its head is of an older generation, of which Redis may have lost the end,
+-- nobody has asked in this one, and whoever wants to know (`known`: the highest number it has seen, or '-') has not had the room open
+-- since, or knows of more.
+local function is_in_doubt(epoch, of, checked, seq, known)
+  return generation_of(of) ~= epoch and checked ~= epoch and (known == '-' or tonumber(known) > seq)
+end
 -- Apart from every number that one generation can use in a room.
 local JUMP = 4294967296
 -- Where a room starts of which nobody can say where it was: by the clock, at a pace that no room outruns, and as far ahead of it

@@ -1,8 +1,8 @@
 -- Messages of one room, in order. KEYS: generation, head, ring, log, then the answer's key of each message.
--- ARGV: epoch, rows kept in the ring, 1 if there is a store, idle ms, room channel, partition channel, then for each
--- message: hash of its content, ms its answer is kept, body.
+-- ARGV: epoch, rows kept in the ring, 1 if there is a store, idle ms, room channel, partition channel, highest number known or -,
+-- then for each message: hash of its content, ms its answer is kept, body.
 -- Answers for each message: {'n', seq, prev, time, epoch}, {'d', seq, prev, time, epoch, id, same content, stored, log id}, {'s'} stale or {'i', now}: the
--- room is not in Redis. After the first s or i nothing more is written, so that the order of one sender holds.
+-- room is not in Redis, or in doubt. After the first s or i nothing more is written, so that the order of one sender holds.
 -- The write that can fail comes first: a script has no rollback.
 local epoch, ring_rows, has_store, idle = ARGV[1], tonumber(ARGV[2]), ARGV[3] == '1', tonumber(ARGV[4])
 local replies, events, open, lid, head, was_empty, was_idle = {}, {}, nil, nil, nil, false, false
@@ -19,8 +19,8 @@ end
 
 local function read_room()
   open, lid = is_open(KEYS[1], epoch)
-  local read = redis.call('HMGET', KEYS[2], 'seq', 'epoch', 'stored', 'time', 'last')
-  if not read[1] then return end
+  local read = redis.call('HMGET', KEYS[2], 'seq', 'epoch', 'stored', 'time', 'last', 'checked')
+  if not read[1] or is_in_doubt(epoch, read[2], read[6], tonumber(read[1]), ARGV[7]) then return end
   head = { seq = tonumber(read[1]), epoch = read[2], stored = tonumber(read[3]), time = tonumber(read[4]), last = read[5] }
   was_idle = head.stored >= head.seq
   -- A new generation may not have seen the last numbers of the old one: none is used twice.
@@ -52,7 +52,7 @@ end
 
 local stopped
 for i = 5, #KEYS do
-  local at = 7 + (i - 5) * 3
+  local at = 8 + (i - 5) * 3
   local reply = stopped or duplicate(KEYS[i], ARGV[at], ARGV[at + 1])
   if not reply then
     if open == nil then read_room() end

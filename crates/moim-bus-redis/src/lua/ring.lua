@@ -1,9 +1,10 @@
--- The head and the newest rows, or those below a number. KEYS: generation, head, ring, log. ARGV: epoch, rows, bytes, below ('+': the newest).
--- Answers {'stale'}, {'init', now} or {'ok', seq, epoch, last, stored, version, lowest and highest number that came late and is not
+-- The head and the newest rows, or those below a number. KEYS: generation, head, ring, log. ARGV: epoch, rows, bytes, below ('+': the newest), highest
+-- number known or -.
+-- Answers {'stale'}, {'init', now} (not here, or in doubt) or {'ok', seq, epoch, last, stored, version, lowest and highest number that came late and is not
 -- stored yet or '', row...}, newest row first.
 if not is_open(KEYS[1], ARGV[1]) then return { 'stale' } end
-local head = redis.call('HMGET', KEYS[2], 'seq', 'epoch', 'last', 'stored', 'version', 'late')
-if not head[1] then return { 'init', number(now_micros()) } end
+local head = redis.call('HMGET', KEYS[2], 'seq', 'epoch', 'last', 'stored', 'version', 'late', 'checked')
+if not head[1] or is_in_doubt(ARGV[1], head[2], head[7], tonumber(head[1]), ARGV[5]) then return { 'init', number(now_micros()) } end
 local late, version, to, pending = late_of(head[6], KEYS[4]), head[5], '-', ''
 if late and late.is_pending then
   pending = number(late.low) .. ' ' .. number(late.high)

@@ -1,12 +1,24 @@
--- A room that is not in Redis, as the store knows it. KEYS: generation, head, ring, then answers. ARGV: epoch, the time of the
+-- A room that is not in Redis, or in doubt, as the store knows it. KEYS: generation, head, ring, then answers. ARGV: epoch, the time of the
 -- answer that said it is not here, the age in us from which on that is too old, seq, its epoch ('': the store could not be asked,
 -- and it starts by the clock, above seq), last seq or -, time, idle ms, number of rows, then seq and event of each row, then
 -- value and kept ms of each answer.
 -- First wins. An old seed could bring back an old head: hence the age, less than the shortest time a head is kept.
+-- Answers 'stale', 'ok', 'old', or 'later': what is here has to be stored first.
 local open, lid = is_open(KEYS[1], ARGV[1])
 if not open then return 'stale' end
-if redis.call('EXISTS', KEYS[2]) == 1 then return 'ok' end
-if now_micros() - tonumber(ARGV[2]) > tonumber(ARGV[3]) then return 'old' end
+local here = redis.call('HMGET', KEYS[2], 'seq', 'epoch', 'stored', 'time', 'checked')
+if here[1] then
+  if generation_of(here[2]) == ARGV[1] or here[5] == ARGV[1] then return 'ok' end
+  local is_behind = ARGV[5] ~= '' and ARGV[9] ~= '0' and tonumber(ARGV[4]) > tonumber(here[1])
+  -- Rows that are not stored stand in the ring alone, and what the store has goes beyond them.
+  if is_behind and tonumber(here[3]) < tonumber(here[1]) then return 'later' end
+  redis.call('HSET', KEYS[2], 'checked', ARGV[1])
+  -- Nobody can say what came last: what follows does not say it either, and then the store is asked for what stands between.
+  if ARGV[5] == '' then redis.call('HSET', KEYS[2], 'last', '-') end
+  if not is_behind then return 'ok' end
+elseif now_micros() - tonumber(ARGV[2]) > tonumber(ARGV[3]) then
+  return 'old'
+end
 local rows, at = tonumber(ARGV[9]), 10
 redis.call('DEL', KEYS[3])
 for _ = 1, rows do
@@ -27,7 +39,7 @@ if of == '' then
   -- An epoch of its own: what was before is not the number before, and within an epoch numbers have no holes.
   seq, of = number(start), ARGV[1] .. '.' .. number(start)
 end
-redis.call('HSET', KEYS[2], 'seq', seq, 'epoch', of, 'stored', seq, 'time', ARGV[7], 'last', ARGV[6], 'version', number(now_micros()))
+redis.call('HSET', KEYS[2], 'seq', seq, 'epoch', of, 'stored', seq, 'time', number(math.max(tonumber(ARGV[7]), tonumber(here[4] or '0'))), 'last', ARGV[6], 'version', number(now_micros()))
 redis.call('PEXPIRE', KEYS[2], ARGV[8])
 redis.call('PEXPIRE', KEYS[3], ARGV[8])
 return 'ok'

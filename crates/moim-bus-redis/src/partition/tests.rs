@@ -63,6 +63,19 @@ fn what_is_of_another_generation_is_neither_kept_nor_shown() {
     assert!(partition.needs_marks());
 }
 
+/// It may be gone from Redis's log, and in this node's memory only.
+#[test]
+fn while_redis_recovers_nothing_is_wal() {
+    let (partition, now) = (partition(), Instant::now());
+    partition.open(&epoch("a"), 0, false);
+    let mut auto = accept(&partition, &row("a", 6), Wanted::Auto);
+    partition.recovering(&epoch("b"));
+    partition.expire(now + AUTO_WAIT * 2);
+    assert!(auto.try_recv().is_err(), "it is acknowledged on one leg");
+    partition.expire(now + STORED_WAIT * 2);
+    assert!(matches!(auto.try_recv(), Ok(Err(BusError::Unavailable(_)))));
+}
+
 #[test]
 fn a_node_that_leaves_does_not_wait_for_what_others_go_on_publishing() {
     let partition = partition();

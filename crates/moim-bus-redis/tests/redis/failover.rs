@@ -104,6 +104,38 @@ async fn what_was_stored_and_is_lost_from_redis_is_not_passed_over() {
     nothing_is_lost(&rows, &peers, &room, &said).await;
 }
 
+/// Who said it is gone, and nobody else was in the room: only the store knows of it. Neither may a page end before it, nor its
+/// number be used again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_only_the_store_knows_is_not_passed_over() {
+    let (rows, prefix, room) = (Rows::new(), format!("s{:x}", unused()), room("only stored"));
+    let (mut master, replica, proxy) = pair(AtEnd::Cut).await;
+    let urls = [proxy.url()];
+    let node = async || Peer::start(&rows, nth_config(&urls, Topology::Single, &prefix, 0)).await;
+    let first = [node().await];
+    let mut said = talk(&first, &room, "a", 20).await;
+    until("all is stored and committed", async || master.in_logs().await == 0).await;
+    replica.catches_up_with(&master).await;
+    replica.cut_off().await;
+    said.extend(talk(&first, &room, "b", 5).await);
+    until("all is stored and committed", async || master.in_logs().await == 0).await;
+    drop(first);
+    let others = [node().await];
+    fail_over(&mut master, &replica, &proxy).await;
+    let mut head = None;
+    until("the ring can be read", async || {
+        head = others[0].bus.ring(&room, 256).await.ok().map(|ring| ring.head.seq);
+        head.is_some()
+    })
+    .await;
+    assert_eq!(head, Some(said[24].1.position.seq), "what is stored is passed over");
+    said.push(("c".into(), others[0].say(&room, "c").await));
+    assert_eq!(said[25].1.position.seq, Seq(25 + JUMP + 1));
+    others[0].join(&room).await;
+    let stored = nothing_is_lost(&rows, &others, &room, &said).await;
+    assert_eq!(stored[25].prev, Some(said[24].1.position.seq));
+}
+
 /// Loss of Redis's data and of the publisher at once is not covered: the messages are gone, their numbers are not free.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn numbers_that_nobody_remembers_are_not_used_again() {

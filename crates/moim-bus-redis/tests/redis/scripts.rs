@@ -8,6 +8,9 @@ use super::own::OwnRedis;
 const GENERATION: &str = include_str!("../../src/lua/lib_generation.lua");
 const RECOVERY: &str = include_str!("../../src/lua/lib_recovery.lua");
 const PUBLISH: &str = include_str!("../../src/lua/publish.lua");
+const HEARTBEAT: &str = include_str!("../../src/lua/heartbeat.lua");
+const LATE: &str = include_str!("../../src/lua/lib_late.lua");
+const RING: &str = include_str!("../../src/lua/ring.lua");
 const SEED: &str = include_str!("../../src/lua/seed.lua");
 const COMMIT: &str = include_str!("../../src/lua/commit.lua");
 const MERGE: &str = include_str!("../../src/lua/merge.lua");
@@ -37,14 +40,14 @@ impl Room {
         let client = redis::Client::open(self.redis.url()).expect("a client");
         let mut connection = client.get_multiplexed_async_connection().await.expect("a connection");
         let mut command = redis::cmd("EVAL");
-        command.arg([GENERATION, RECOVERY, script].concat()).arg(keys.len()).arg(keys).arg(args);
+        command.arg([GENERATION, RECOVERY, LATE, script].concat()).arg(keys.len()).arg(keys).arg(args);
         command.query_async(&mut connection).await.expect("an answer")
     }
 
     /// What it answers.
     async fn publish(&self, answer: &str) -> Vec<String> {
         let keys = ["gen", "head", "ring", "log", answer];
-        let args = [EPOCH, "2", "1", "3600000", "room", "partition", HASH, "600000", "id - 3\nkimtext"];
+        let args = [EPOCH, "2", "1", "3600000", "room", "partition", "-", HASH, "600000", "id - 3\nkimtext"];
         let mut answers: Vec<Vec<String>> = self.call(PUBLISH, &keys, &args).await;
         answers.remove(0)
     }
@@ -53,6 +56,19 @@ impl Room {
     async fn seed(&self, asked: &str, seq: u64) -> String {
         let seq = seq.to_string();
         let args = [EPOCH, asked, "600000000", &seq, EPOCH, &seq, "0", "3600000", "0"];
+        self.call(SEED, &["gen", "head", "ring"], &args).await
+    }
+
+    /// Seeds it with the newest row of the store.
+    async fn seed_of_row(&self, asked: &str, seq: u64) -> String {
+        let seq = seq.to_string();
+        let args = [EPOCH, asked, "600000000", &seq, EPOCH, &seq, "0", "3600000", "1", &seq, "event"];
+        self.call(SEED, &["gen", "head", "ring"], &args).await
+    }
+
+    /// Seeds it for one whom the store has not answered.
+    async fn seed_by_the_clock(&self, asked: &str) -> String {
+        let args = [EPOCH, asked, "600000000", "0", "", "-", "0", "3600000", "0"];
         self.call(SEED, &["gen", "head", "ring"], &args).await
     }
 
@@ -75,6 +91,11 @@ impl Room {
         let (keys, args): (Vec<_>, Vec<_>) =
             (keys.iter().map(String::as_str).collect(), args.iter().map(String::as_str).collect());
         self.call(MERGE, &keys, &args).await
+    }
+
+    /// What a node reads that knows of the room up to there, or '-'.
+    async fn ring(&self, known: &str) -> Vec<String> {
+        self.call(RING, &["gen", "head", "ring", "log"], &[EPOCH, "0", "0", "+", known]).await
     }
 
     async fn head(&self, field: &str) -> String {
@@ -109,6 +130,43 @@ async fn the_first_seed_wins() {
     assert_eq!(room.publish("another").await[..3], ["n", "7", "6"]);
 }
 
+/// Redis may have lost the end of the generation that the room's head is of, and nobody may know of it but the store.
+#[tokio::test]
+async fn a_head_of_an_older_generation_is_asked_of_the_store_once() {
+    let room = Room::of("open").await;
+    let asked = room.now_micros().await.to_string();
+    let of_older = async || {
+        let _: i64 = room.redis.ask("DEL head ring log").await;
+        let head = "HSET head seq 5 epoch older stored 5 time 1 last 5 version 1";
+        let _: i64 = room.redis.ask(head).await;
+    };
+    of_older().await;
+    assert_eq!(room.publish("answer").await[0], "i", "nobody has asked the store");
+    assert_eq!(room.ring("-").await[0], "init");
+    assert_eq!(room.ring("6").await[0], "init", "it knows of more");
+    assert_eq!(room.ring("5").await[0], "ok", "it has had the room open since");
+    assert_eq!(room.seed_of_row(&asked, 9).await, "ok");
+    assert_eq!(room.ring("-").await[..5], ["ok", "9", "e", "9", "9"], "the store knows of more");
+    assert_eq!(room.ids("ring").await, ["9"]);
+    // The store knows of no more.
+    for rows in [3, 5] {
+        of_older().await;
+        assert_eq!(room.seed_of_row(&asked, rows).await, "ok");
+        assert_eq!(room.ring("-").await[..5], ["ok", "5", "older", "5", "5"]);
+        let published = room.publish(&format!("answer{rows}")).await;
+        assert_eq!(published[..3], ["n", &(5 + (1u64 << 32) + 1).to_string(), "5"]);
+    }
+    // The store cannot be asked: the room goes on, and does not say after what.
+    of_older().await;
+    assert_eq!(room.seed_by_the_clock(&asked).await, "ok");
+    assert_eq!(room.publish("answer6").await[2], "-");
+    // What is not stored stands in the ring alone.
+    of_older().await;
+    let _: i64 = room.redis.ask("HSET head stored 4").await;
+    assert_eq!(room.seed_of_row(&asked, 9).await, "later");
+    assert_eq!(room.ring("-").await[0], "init");
+}
+
 /// Or an old one would bring back an old head, once the room has been here, grown, and gone again.
 #[tokio::test]
 async fn an_old_seed_is_refused() {
@@ -118,6 +176,18 @@ async fn an_old_seed_is_refused() {
     assert_eq!(room.redis.ask::<u64>("EXISTS head").await, 0);
     let asked = room.now_micros().await.to_string();
     assert_eq!(room.seed(&asked, 5).await, "ok");
+}
+
+/// Its lease ends by Redis's clock, and that may be set back.
+#[tokio::test]
+async fn a_clock_that_is_set_back_brings_no_dead_node_back() {
+    let room = Room::of("open").await;
+    let now = room.now_micros().await / 1000;
+    let _: i64 = room.redis.ask(&format!("ZADD nodes {} dead {} alive", now + 300_000, now + 7000)).await;
+    let told: Vec<String> =
+        room.call(HEARTBEAT, &["nodes", "absent", "config"], &["own", "8000", "hash"]).await;
+    let named: Vec<_> = told[6..].iter().step_by(2).map(String::as_str).collect();
+    assert_eq!(named, ["alive", "own"], "who said nothing since the clock was set back counts as alive");
 }
 
 /// Whoever tries for longer than an answer is kept is still known.

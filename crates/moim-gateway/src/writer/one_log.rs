@@ -51,7 +51,8 @@ impl OneLog {
         // After a failure the log is read again: it may have grown, and it may have gone to another node.
         while let Some(batch) = self.log.read(BATCH_ROWS_MAX, BATCH_BYTES_MAX).await {
             let least = match self.store_batch(&batch).await {
-                Ok(dead) => match self.log.commit(&batch, &dead).await {
+                Ok(None) => RETRY_MIN,
+                Ok(Some(dead)) => match self.log.commit(&batch, &dead).await {
                     Ok(()) => {
                         self.count(&batch, &dead);
                         pause = Duration::ZERO;
@@ -79,10 +80,15 @@ impl OneLog {
         Ok(())
     }
 
-    /// Writes them all; answers which of them are dead letters.
-    async fn store_batch(&self, batch: &Batch) -> Result<Vec<(RoomId, Seq)>, StoreError> {
+    /// Writes them all; answers which of them are dead letters. `None`: they may not be this node's to write any more, and are to be
+    /// read again.
+    async fn store_batch(&self, batch: &Batch) -> Result<Option<Vec<(RoomId, Seq)>>, StoreError> {
         let oldest = batch.first().map(|row| row.time).unwrap_or_default();
         let turn = self.pace.turn(oldest).await;
+        if !self.log.is_current() {
+            tracing::debug!(rows = batch.len(), "what was read may be another node's by now; reading again");
+            return Ok(None);
+        }
         let started = Instant::now();
         let mut dead = Vec::new();
         let result = self.store_or_split(batch, &mut dead).await;
@@ -93,7 +99,7 @@ impl OneLog {
         turn.end(went);
         self.metrics.writes_at_once.set(i64::try_from(self.pace.limit()).unwrap_or(i64::MAX));
         self.log.report(if result.is_ok() { StoreState::Here } else { StoreState::Away });
-        result.map(|()| dead)
+        result.map(|()| Some(dead))
     }
 
     /// A batch that the store refuses is halved until the rows it refuses stand alone.

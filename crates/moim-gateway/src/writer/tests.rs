@@ -37,6 +37,7 @@ struct FakeLog {
     reports: Mutex<Vec<StoreState>>,
     commits_that_fail: Mutex<usize>,
     is_gone: Mutex<bool>,
+    is_stale: Mutex<bool>,
     changed: Notify,
 }
 
@@ -99,6 +100,10 @@ impl WriteAhead for FakeLog {
         lock(&self.rows).drain(..first.len());
         lock(&self.dead).extend(dead.iter().map(|(_, seq)| *seq));
         future::ready(Ok(())).boxed()
+    }
+
+    fn is_current(&self) -> bool {
+        !*lock(&self.is_stale)
     }
 
     fn report(&self, store: StoreState) {
@@ -236,6 +241,20 @@ async fn an_outage_is_waited_out_and_makes_no_dead_letter() {
         2,
         "it fell to one while the store was away, and grows again"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_be_another_nodes_is_not_written_but_read_again() {
+    let (store, log) = (Arc::new(FakeStore::default()), FakeLog::of(vec![row("a", 1, "old")]));
+    *lock(&log.is_stale) = true;
+    let running = start(&store, &[&log]).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(lock(&store.kept).is_empty(), "it was written though the log was not this node's");
+    *lock(&log.rows) = vec![row("a", 2, "new")];
+    *lock(&log.is_stale) = false;
+    log.emptied().await;
+    let seqs: Vec<_> = lock(&store.kept).keys().map(|(_, seq)| *seq).collect();
+    assert_eq!((seqs, running.metrics.store_write_errors.get()), (vec![Seq(2)], 0));
 }
 
 #[tokio::test(start_paused = true)]
