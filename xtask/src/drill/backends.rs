@@ -157,6 +157,14 @@ impl RedisNode {
         answer.parse().map_err(|_| Fault::plain(format!("{} told {answer:?} as its numbers", self.name)))
     }
 
+    /// Messages in its logs, which are not stored yet.
+    pub(crate) fn in_logs(&self) -> Result<u64, Fault> {
+        let logs = "for _, key in ipairs(redis.call('KEYS', '*:log')) do";
+        let script = format!("local n = 0 {logs} n = n + redis.call('XLEN', key) end return tostring(n)");
+        let answer = self.tell(&format!("EVAL \"{script}\" 0"))?;
+        answer.parse().map_err(|_| Fault::plain(format!("{} told {answer:?} as its logs", self.name)))
+    }
+
     /// Its clock, in seconds since 1970.
     pub(crate) fn time(&self) -> Result<i64, Fault> {
         let answer = self.tell("EVAL \"return redis.call('TIME')[1]\" 0")?;
