@@ -392,6 +392,10 @@ impl Member {
 
     fn refused(&mut self, code: String, client_id: Option<String>, retry_after_ms: Option<u64>) {
         self.book.error(&code);
+        if client_id.is_none() {
+            // About the page, if one was asked for: there is no other frame that is refused without a name.
+            self.page = None;
+        }
         if let Some(client_id) = &client_id {
             if What::is_refusal(&code) {
                 if self.outbox.answered(client_id).is_some() {
