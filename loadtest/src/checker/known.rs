@@ -96,6 +96,11 @@ impl<'a> Known<'a> {
 }
 
 impl<'a> Room<'a> {
+    /// The number of its last row.
+    pub(super) fn last(&self) -> u64 {
+        self.rows.keys().next_back().copied().unwrap_or(0)
+    }
+
     fn take(&mut self, member: &Member<'a>) {
         for record in &member.records {
             match &record.what {

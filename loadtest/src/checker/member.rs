@@ -189,7 +189,7 @@ impl<'a> Walk<'a> {
     }
 
     fn gap(&mut self, at: u64, from: u64, to: u64, room: Option<&Room<'_>>) {
-        let last = room.and_then(|room| room.rows.keys().next_back().copied()).unwrap_or(0);
+        let last = room.map_or(0, Room::last);
         if from > to || to > last {
             self.tell(
                 Kind::FalseGap,
@@ -208,7 +208,7 @@ impl<'a> Walk<'a> {
     fn compare(&mut self, room: &Room<'_>) {
         let Some(start) = self.start else { return };
         let at = self.member.records.last().map_or(0, |record| record.at);
-        let end = room.rows.keys().next_back().copied().unwrap_or(0);
+        let end = room.last();
         if self.done && self.cursor < end {
             let evidence = format!("is at {}, the room's last is {end}", self.cursor);
             self.tell(Kind::LeftBehind, at, evidence);

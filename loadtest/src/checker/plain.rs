@@ -93,7 +93,7 @@ impl<'a> Walk<'a> {
     }
 
     fn end(&mut self, at: u64) {
-        let end = self.room.and_then(|room| room.rows.keys().next_back().copied()).unwrap_or(0);
+        let end = self.room.map_or(0, Room::last);
         let last = self.last.map_or(0, |(seq, _)| seq);
         if last < end {
             self.tell(Kind::LeftBehind, at, format!("is at {last}, the room's last is {end}"));
