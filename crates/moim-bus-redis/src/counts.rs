@@ -157,7 +157,7 @@ impl Inner {
         let one = |(node, here): (String, String)| {
             Some((NodeId(u64::from_str_radix(&node, 16).ok()?), event::decode_here(&here)?))
         };
-        Ok(all.into_iter().filter_map(one).filter(|(node, _)| self.presence.is_alive(*node)).collect())
+        Ok(all.into_iter().filter_map(one).collect())
     }
 
     pub(crate) async fn who(&self, room: &RoomId) -> Result<Here, BusError> {

@@ -43,11 +43,7 @@ impl Untold {
             let event = RoomEvent::Lost;
             inner.sink.try_deliver(Relayed { room: room.clone(), event }).is_err()
         });
-        self.counts.retain(|room| {
-            let time = inner.redis_now(inner.keys.partition_of(room));
-            let event = inner.presence.now(room, time);
-            event.is_some_and(|event| !inner.deliver_count(room, event))
-        });
+        self.counts.retain(|room| !inner.tell_count(room));
     }
 }
 

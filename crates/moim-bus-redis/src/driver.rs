@@ -204,6 +204,12 @@ impl Inner {
         }
     }
 
+    /// Tells a room how many are elsewhere, without a notice.
+    pub(crate) fn tell_count(&self, room: &RoomId) -> bool {
+        let time = self.redis_now(self.keys.partition_of(room));
+        self.presence.now(room, time).is_none_or(|event| self.deliver_count(room, event))
+    }
+
     /// Hands a room's count over, if there is space. Several tasks do: what is told last must be what is known last.
     pub(crate) fn deliver_count(&self, room: &RoomId, mut event: RoomEvent) -> bool {
         loop {

@@ -159,7 +159,8 @@ pub(crate) async fn leave(inner: &Inner, site: &Site) {
         })
         .await;
     let keys = [inner.keys.nodes(place), inner.keys.absent(place), inner.keys.config(place)];
-    let args = Args::new().with(name(inner.config.node, inner.config.drains)).with(0).with("");
+    let args =
+        Args::new().with(name(inner.config.node, inner.config.drains)).with(LEASE.as_millis()).with("");
     let mut has_left = site.beat.has_left.lock().await;
     *has_left = true;
     let left: Result<Vec<String>, _> = site.link.call(&inner.scripts.heartbeat, &keys, args).await;
@@ -211,7 +212,9 @@ fn take_note(inner: &Inner, site: &Site, asked: Instant, words: &[String]) {
     let tells_again = state.tell_again > 0;
     state.tell_again = state.tell_again.saturating_sub(1);
     drop(state);
-    inner.presence.leases(&alive);
+    for room in inner.presence.leases(Instant::now(), &alive) {
+        inner.tell_count(&room);
+    }
     if tells_again {
         inner.tell_again(&site.link);
     }

@@ -40,6 +40,8 @@ struct Nodes {
     loading: u32,
     /// Nodes that were heard of since the first of those began: what was heard is newer than what was read.
     heard: HashSet<NodeId>,
+    /// As they were read last, of nodes that are not known to live: dead ones that nobody has cleared away, or new ones.
+    strangers: HashMap<NodeId, Here>,
     told: Told,
 }
 
@@ -48,6 +50,7 @@ impl Nodes {
         if self.loading > 0 {
             self.heard.insert(node);
         }
+        self.strangers.remove(&node);
         self.told.changed(self.nodes.get(&node), here.as_ref());
         match here {
             Some(here) => self.nodes.insert(node, here),
@@ -56,8 +59,12 @@ impl Nodes {
     }
 
     /// A read has ended, with or without an answer.
-    fn loaded(&mut self, all: Option<HashMap<NodeId, Here>>) {
-        if let Some(mut all) = all {
+    fn loaded(&mut self, all: Option<Vec<(NodeId, Here)>>, is_alive: impl Fn(NodeId) -> bool) {
+        if let Some(all) = all {
+            let (mut all, mut strangers): (HashMap<_, _>, HashMap<_, _>) =
+                all.into_iter().partition(|(node, _)| is_alive(*node));
+            strangers.retain(|node, _| !self.heard.contains(node));
+            self.strangers = strangers;
             for node in &self.heard {
                 match self.nodes.get(node).cloned() {
                     Some(here) => all.insert(*node, here),
@@ -74,6 +81,16 @@ impl Nodes {
         if self.loading == 0 {
             self.heard = HashSet::new();
         }
+    }
+
+    /// Strangers who live are none. Answers whether there were any.
+    fn let_in(&mut self, alive: &HashMap<NodeId, Instant>) -> bool {
+        let known: Vec<_> = self.strangers.extract_if(|node, _| alive.contains_key(node)).collect();
+        for (node, here) in &known {
+            self.told.changed(None, Some(here));
+            self.nodes.insert(*node, here.clone());
+        }
+        !known.is_empty()
     }
 
     fn total(&self) -> u64 {
@@ -94,6 +111,8 @@ struct State {
     rooms: HashMap<RoomId, Nodes>,
     /// Of those, where members were told of more or fewer than there are.
     off: HashSet<RoomId>,
+    /// And where nodes were read that were not known to live.
+    strange: HashSet<RoomId>,
     /// Nodes with a lease, and until when they count as alive.
     alive: HashMap<NodeId, Instant>,
 }
@@ -201,7 +220,12 @@ impl Presence {
     ) -> Option<RoomEvent> {
         let was_read = all.is_some();
         let mut state = self.lock();
-        state.rooms.get_mut(room)?.loaded(all.map(|all| all.into_iter().collect()));
+        let State { rooms, strange, alive, .. } = &mut *state;
+        let nodes = rooms.get_mut(room)?;
+        nodes.loaded(all, |node| node == self.node || alive.contains_key(&node));
+        if !nodes.strangers.is_empty() {
+            strange.insert(room.clone());
+        }
         state.compare(now, room);
         was_read.then(|| RoomEvent::Presence {
             notice: None,
@@ -217,6 +241,8 @@ impl Presence {
         state.rooms.give_back();
         state.off.remove(room);
         state.off.give_back();
+        state.strange.remove(room);
+        state.strange.give_back();
     }
 
     /// A node told who is there. What of it was delivered is told back ([`Self::was_told`]).
@@ -339,8 +365,16 @@ mod tests {
         Here { count, names: vec![UserName::trusted("kim"); usize::try_from(count).unwrap().min(2)] }
     }
 
-    fn told(node: NodeId, count: u64) -> PresenceEvent {
+    fn told_of(node: NodeId, count: u64) -> PresenceEvent {
         PresenceEvent { node, here: here(count), notices: Vec::new() }
+    }
+
+    /// A node that knows of others for so long.
+    fn beside(others: impl IntoIterator<Item = NodeId>, until: Instant) -> Presence {
+        let presence = Presence::new(OWN, Keys::new("moim", 1));
+        let alive: Vec<_> = others.into_iter().map(|node| (node, until)).collect();
+        presence.leases(Instant::now(), &alive);
+        presence
     }
 
     fn elsewhere(events: &[RoomEvent]) -> Vec<u64> {
@@ -353,12 +387,11 @@ mod tests {
 
     #[test]
     fn counts_of_others_are_absolute_and_our_own_are_not_among_them() {
-        let presence = Presence::new(OWN, Keys::new("moim", 1));
-        let time = Timestamp::default();
+        let (presence, time) = (beside([OTHER], Instant::now()), Timestamp::default());
         presence.loads(&room());
         presence.loaded(Instant::now(), &room(), time, Some(vec![(OWN, here(5)), (OTHER, here(3))]));
         let heard =
-            |node, count| elsewhere(&presence.heard(Instant::now(), &room(), time, told(node, count)));
+            |node, count| elsewhere(&presence.heard(Instant::now(), &room(), time, told_of(node, count)));
         assert_eq!(heard(OTHER, 3), [0; 0], "nothing new");
         assert_eq!(heard(OTHER, 4), [4]);
         assert_eq!(heard(NodeId(3), 10), [14]);
@@ -368,14 +401,14 @@ mod tests {
 
     #[test]
     fn a_dead_nodes_members_are_gone_with_one_notice() {
-        let presence = Presence::new(OWN, Keys::new("moim", 1));
         let (now, time) = (Instant::now(), Timestamp::default());
-        presence.loads(&room());
-        presence.loaded(Instant::now(), &room(), time, Some(vec![(OTHER, here(3)), (NodeId(3), here(1))]));
         let until = now + Duration::from_secs(8);
-        presence.leases(&[(OTHER, until), (NodeId(3), until + Duration::from_secs(9))]);
+        let presence = beside([OTHER], until);
+        presence.leases(now, &[(NodeId(3), until + Duration::from_secs(9))]);
+        presence.loads(&room());
+        presence.loaded(now, &room(), time, Some(vec![(OTHER, here(3)), (NodeId(3), here(1))]));
         // A Redis that has lost its leases kills nobody.
-        presence.leases(&[]);
+        presence.leases(now, &[]);
         assert!(presence.bury(now, time).dead.is_empty());
         let Buried { dead, told, .. } = presence.bury(until, time);
         assert_eq!(dead, [OTHER]);
@@ -388,11 +421,33 @@ mod tests {
         assert!(presence.bury(until, time).dead.is_empty());
     }
 
+    /// It may have begun after this node's last heartbeat, and its people come before the next.
+    #[test]
+    fn who_is_read_before_their_node_is_known_is_counted_once_it_is() {
+        let (now, time, new) = (Instant::now(), Timestamp::default(), NodeId(3));
+        let presence = beside([OTHER], now);
+        presence.loads(&room());
+        let all = vec![(OTHER, here(1)), (new, here(2)), (NodeId(4), here(4))];
+        let loaded = presence.loaded(now, &room(), time, Some(all)).unwrap();
+        assert_eq!(elsewhere(&[loaded]), [1], "they may be dead");
+        assert!(presence.leases(now, &[(OTHER, now)]).is_empty());
+        assert_eq!(presence.leases(now, &[(new, now)]), [room()]);
+        assert_eq!(elsewhere(&presence.now(&room(), time).into_iter().collect::<Vec<_>>()), [3]);
+        let told = presence.untold(now + told::SETTLE, |_| time);
+        let [Relayed { event: RoomEvent::Presence { notice: Some(notice), elsewhere: 3, .. }, .. }] =
+            &told[..]
+        else {
+            panic!("{told:?}")
+        };
+        assert_eq!((notice.count, notice.change), (2, PresenceChange::Join), "members are told of them");
+        presence.heard(now, &room(), time, told_of(NodeId(4), 0));
+        assert!(presence.leases(now, &[(NodeId(4), now)]).is_empty(), "what was heard is newer");
+    }
+
     #[test]
     fn what_is_heard_during_a_read_is_newer_than_what_is_read() {
-        let presence = Presence::new(OWN, Keys::new("moim", 1));
-        let time = Timestamp::default();
-        let heard = |node, count| presence.heard(Instant::now(), &room(), time, told(node, count));
+        let (presence, time) = (beside([OTHER, NodeId(4)], Instant::now()), Timestamp::default());
+        let heard = |node, count| presence.heard(Instant::now(), &room(), time, told_of(node, count));
         let loaded = |all| {
             presence.loaded(Instant::now(), &room(), time, all).map_or(vec![], |event| elsewhere(&[event]))
         };
@@ -436,11 +491,10 @@ mod tests {
 
     #[test]
     fn nobody_is_dead_because_redis_was_away() {
-        let presence = Presence::new(OWN, Keys::new("moim", 1));
         let (now, time) = (Instant::now(), Timestamp::default());
+        let presence = beside([OTHER], now);
         presence.loads(&room());
-        presence.loaded(Instant::now(), &room(), time, Some(vec![(OTHER, here(3))]));
-        presence.leases(&[(OTHER, now)]);
+        presence.loaded(now, &room(), time, Some(vec![(OTHER, here(3))]));
         assert_eq!(
             presence.not_buried(),
             [OTHER, OWN],
@@ -448,7 +502,7 @@ mod tests {
         );
         let lease = Duration::from_secs(8);
         presence.nobody_dies_before(now + lease);
-        presence.leases(&[(OTHER, now - lease)]);
+        presence.leases(now, &[(OTHER, now - lease)]);
         assert!(presence.bury(now + lease / 2, time).dead.is_empty());
         assert_eq!(presence.bury(now + lease, time).dead, [OTHER]);
         assert_eq!(presence.not_buried(), [OWN]);

@@ -1,4 +1,4 @@
--- A node lives. KEYS: nodes, an absent key, configuration. ARGV: node (with its role), lease ms, configuration hash or '' to leave.
+-- A node lives. KEYS: nodes, an absent key, configuration. ARGV: node (with its role), ms of every lease, configuration hash or '' to leave.
 -- Answers {now us, replication id, configuration hash kept here, memory used, maxmemory, policy, node, lease's end ms, ...}.
 redis.call('DEL', KEYS[2])
 local now = math.floor(now_micros() / 1000)

@@ -1,12 +1,13 @@
-//! Which nodes are alive, who leaves with those whose leases have ended, and which of the living clears them away in Redis.
+//! Which nodes are alive, who comes with those that were not known to be, who leaves with those whose leases have ended, and
+//! which of the living clears them away in Redis.
 //! Not here: telling and clearing (`burials`), the leases (`nodes`).
 
 use std::time::Instant;
 
-use moim_bus::{Relayed, stable_hash};
+use moim_bus::{GiveBack, Relayed, stable_hash};
 use moim_protocol::{NodeId, Notice, PresenceChange, RoomEvent, RoomId, Timestamp};
 
-use super::{Nodes, Presence};
+use super::{Nodes, Presence, State};
 
 /// What follows from deaths.
 pub(crate) struct Buried {
@@ -19,12 +20,19 @@ pub(crate) struct Buried {
 
 impl Presence {
     /// Leases as one Redis has them. Those it does not name count as alive until theirs ends: it may have lost them.
-    pub(crate) fn leases(&self, alive: &[(NodeId, Instant)]) {
+    /// Answers the rooms with others in them than was known: those who were read there before their node was known to live.
+    pub(crate) fn leases(&self, now: Instant, alive: &[(NodeId, Instant)]) -> Vec<RoomId> {
         let mut state = self.lock();
         for (node, until) in alive {
             let known = state.alive.entry(*node).or_insert(*until);
             *known = (*known).max(*until);
         }
+        let State { rooms, strange, alive, .. } = &mut *state;
+        let mut has_more = |room: &RoomId| rooms.get_mut(room).is_some_and(|nodes| nodes.let_in(alive));
+        let more: Vec<_> = strange.extract_if(|room| has_more(room)).collect();
+        strange.give_back();
+        more.iter().for_each(|room| state.compare(now, room));
+        more
     }
 
     /// Every node that counts as alive does so at least until then.
@@ -106,15 +114,15 @@ mod tests {
         let room = |nth: usize| RoomId::trusted(format!("r{nth}"));
         let cleared = nodes.map(|own| {
             let presence = Presence::new(own, Keys::new("moim", 1));
+            let until = |node| (node, now + Duration::from_secs(if node == dead { 0 } else { 8 }));
+            presence.leases(now, &nodes.map(until));
+            presence.leases(now, &[until(dead)]);
             for nth in 0..60 {
                 presence.set(&room(nth), here(), None);
                 presence.loads(&room(nth));
                 let all = nodes.iter().chain([&dead]).map(|node| (*node, here())).collect();
                 presence.loaded(now, &room(nth), time, Some(all));
             }
-            let until = |node| (node, now + Duration::from_secs(if node == dead { 0 } else { 8 }));
-            presence.leases(&nodes.map(until));
-            presence.leases(&[until(dead)]);
             let buried = presence.bury(now, time);
             assert_eq!((buried.dead, buried.told.len()), (vec![dead], 60));
             buried.cleared
@@ -130,9 +138,9 @@ mod tests {
     fn a_room_that_nobody_is_left_in_is_cleared_by_who_knows_it() {
         let (dead, now, time) = (NodeId(9), Instant::now(), Timestamp::default());
         let (presence, room) = (Presence::new(NodeId(1), Keys::new("moim", 1)), RoomId::trusted("r"));
+        presence.leases(now, &[(dead, now)]);
         presence.loads(&room);
         presence.loaded(now, &room, time, Some(vec![(dead, Here { count: 1, names: Vec::new() })]));
-        presence.leases(&[(dead, now)]);
         assert_eq!(presence.bury(now, time).cleared, [room]);
     }
 }

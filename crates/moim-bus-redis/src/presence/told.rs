@@ -124,10 +124,10 @@ mod tests {
         fn new() -> Self {
             let (presence, room, start) =
                 (Presence::new(OWN, Keys::new("moim", 1)), RoomId::trusted("r"), Instant::now());
+            presence.leases(start, &[(OTHER, start + Duration::from_secs(8))]);
             presence.loads(&room);
             let all = vec![(OWN, here(&["kim"])), (OTHER, here(&["lee", "park"]))];
             presence.loaded(start, &room, Timestamp::default(), Some(all));
-            presence.leases(&[(OTHER, start + Duration::from_secs(8))]);
             Self { presence, room, start }
         }
 
@@ -211,6 +211,7 @@ mod tests {
         let case = Case::new();
         assert!(case.due(9).is_empty());
         let presence = Presence::new(OWN, Keys::new("moim", 1));
+        presence.leases(case.start, &[(OTHER, case.start)]);
         presence.loads(&case.room);
         // It could not be read, and is heard of later.
         presence.loaded(case.start, &case.room, Timestamp::default(), None);

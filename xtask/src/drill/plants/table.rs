@@ -50,6 +50,8 @@ pub(crate) const PLANTS: &[Plant] = &[
     Plant { name: "late-row-without-version",    rule: "a row below what is stored changes the room's version",          caught_by: redis("scripts::a_row_that_is_stored_late_changes_the_version", "nobody is told that a kept page has grown") },
     Plant { name: "seed-wins-always",            rule: "the first seed wins",                                            caught_by: redis("scripts::the_first_seed_wins", "a seed brought an old head back") },
     Plant { name: "seed-of-any-age",             rule: "an old seed is refused",                                         caught_by: redis("scripts::an_old_seed_is_refused", "the room may have been here meanwhile") },
+    Plant { name: "strangers-are-forgotten",     rule: "who is read before their node is known is counted once it is",   caught_by: unit("moim-bus-redis", "presence::tests::who_is_read_before_their_node_is_known_is_counted_once_it_is", "assertion `left == right` failed") },
+    Plant { name: "leave-takes-others",          rule: "a node that goes ends no lease but its own",                     caught_by: redis("presence::who_has_left_does_not_come_back_by_a_heartbeat", "who goes takes nobody along") },
     // Generations.
     Plant { name: "merge-not-idempotent",        rule: "any node may go on with a merge",                                caught_by: redis("scripts::a_merge_that_was_left_half_way_is_finished", "each is in the log once") },
     Plant { name: "merged-rows-expire",          rule: "what is merged does not expire before it is stored",             caught_by: redis("scripts::merged_rows_stay_until_they_are_stored", "what is not stored does not expire") },
