@@ -16,7 +16,7 @@ use crate::{
     interrupt,
     judge::{self, CheckArgs},
     page::{self, PageArgs},
-    play::{self, PlayArgs},
+    play::{self, PartArgs, PlayArgs},
     proxy::{self, ProxyArgs},
     record::{self, RecordArgs},
     report::Report,
@@ -81,6 +81,9 @@ enum Drill {
     /// Connections of `disconnect-storm`, in a process that can be killed
     #[command(hide = true)]
     Hold(HoldArgs),
+    /// A part of what `play` plays, with rooms of its own
+    #[command(hide = true)]
+    Part(PartArgs),
     /// Hold what `record` wrote, and the rows of the store, against the promises
     Check(CheckArgs),
     /// TCP links that can be cut, made deaf and slowed, for drills of faults
@@ -113,6 +116,7 @@ pub fn run() -> ExitCode {
         Drill::Check(args) => judge::run(args).map(|()| ExitCode::SUCCESS),
         Drill::Proxy(args) => proxy::run(args).map(|()| ExitCode::SUCCESS),
         Drill::Hold(args) => hold::run(args).map(|()| ExitCode::SUCCESS),
+        Drill::Part(args) => play::run_part(args, common.seed).map(|()| ExitCode::SUCCESS),
         Drill::DisconnectStorm(args) => measure(&common, || scenario::disconnect_storm(args, &common)),
         Drill::Page(args) => page::run(args).map(|()| ExitCode::SUCCESS),
         Drill::Play(args) => measure(&common, || play::run(args, &common)),

@@ -31,11 +31,16 @@ pub(crate) fn listen() -> Result<(), Fault> {
                     _ = terminate.recv() => {}
                     _ = interrupt.recv() => {}
                 }
-                INTERRUPTED.store(true, Ordering::Relaxed);
+                now();
             }
         });
     });
     Ok(())
+}
+
+/// As a signal would.
+pub(crate) fn now() {
+    INTERRUPTED.store(true, Ordering::Relaxed);
 }
 
 pub(crate) fn check() -> Result<(), Fault> {

@@ -4,7 +4,9 @@
 mod control;
 mod course;
 mod file;
+mod found;
 mod log;
+mod parts;
 
 use std::{
     fs,
@@ -22,17 +24,17 @@ use crate::{
     fault::Fault,
     report::Report,
     server::Server,
-    stats::Delays,
 };
 
 use control::Control;
 use course::Course;
 use file::Scenario;
+use found::Found;
+pub(crate) use parts::{PartArgs, run as run_part};
 
-#[derive(Debug, Args)]
-pub(crate) struct PlayArgs {
-    /// The scenario, such as loadtest/scenarios/steady.toml
-    file: PathBuf,
+/// What is played against.
+#[derive(Debug, Clone, Args)]
+struct Place {
     /// Where members connect, in turn; none: to a server that is started for it
     #[arg(long = "address", value_name = "HOST:PORT")]
     addresses: Vec<SocketAddr>,
@@ -44,6 +46,26 @@ pub(crate) struct PlayArgs {
     cassandra: Option<String>,
     #[arg(long)]
     keyspace: Option<String>,
+}
+
+impl Place {
+    /// As a process is told of it.
+    fn words(&self) -> Vec<String> {
+        let addresses = self.addresses.iter().map(|address| ("--address", address.to_string()));
+        let gateway = self.gateway.map(|gateway| ("--gateway", gateway.to_string()));
+        let cassandra = self.cassandra.clone().map(|cassandra| ("--cassandra", cassandra));
+        let keyspace = self.keyspace.clone().map(|keyspace| ("--keyspace", keyspace));
+        let words = addresses.chain(gateway).chain(cassandra).chain(keyspace);
+        words.flat_map(|(name, value)| [name.to_owned(), value]).collect()
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlayArgs {
+    /// The scenario, such as loadtest/scenarios/steady.toml
+    file: PathBuf,
+    #[command(flatten)]
+    place: Place,
     /// Where orders are taken: `mark KIND NAME`, `end`, `phase`
     #[arg(long, value_name = "HOST:PORT")]
     control: Option<SocketAddr>,
@@ -53,6 +75,9 @@ pub(crate) struct PlayArgs {
     /// Another number of members than the file's
     #[arg(long, value_parser = value_parser!(u32).range(1..))]
     members: Option<u32>,
+    /// Processes that share them, each with rooms of its own; else as few as have files enough
+    #[arg(long, value_parser = value_parser!(u32).range(1..=file::PROCESSES_MAX as i64))]
+    processes: Option<u32>,
     /// Another number of messages a second
     #[arg(long, value_parser = value_parser!(u32).range(1..))]
     rate: Option<u32>,
@@ -67,9 +92,15 @@ impl PlayArgs {
         scenario.members = self.members.map_or(scenario.members, |members| members as usize);
         scenario.rate = self.rate.unwrap_or(scenario.rate);
         scenario.seconds = self.seconds.or(scenario.seconds);
-        let mut faults = scenario.faults();
+        let mut faults = scenario.faults(self.processes(&scenario));
         if scenario.seconds.is_none() && self.control.is_none() {
             faults.push("seconds: must be set where nobody can order the end (--control)".into());
+        }
+        if scenario.processes() > 1 && self.place.addresses.is_empty() {
+            faults.push(
+                "members: one server has no files for so many either; name several that run (--address)"
+                    .into(),
+            );
         }
         if faults.is_empty() {
             return Ok(scenario);
@@ -77,61 +108,75 @@ impl PlayArgs {
         Err(Fault::Usage(format!("{}: {}", self.file.display(), faults.join("; "))))
     }
 
+    fn processes(&self, scenario: &Scenario) -> usize {
+        self.processes.map_or(0, |processes| processes as usize).max(scenario.processes())
+    }
+
     fn name(&self) -> String {
         self.file.file_stem().unwrap_or_default().to_string_lossy().into_owned()
     }
 }
 
-/// What a run came to.
-struct Outcome {
-    seconds: f64,
-    behind: usize,
-    figures: Value,
-}
-
 pub(crate) fn run(args: &PlayArgs, common: &Common) -> Result<Report, Fault> {
     let scenario = args.scenario()?;
     let control = Control::open(args.control)?;
-    let server = match args.addresses.is_empty() {
+    let mut place = args.place.clone();
+    let server = match place.addresses.is_empty() {
         true => Some(Server::moim(common.server.as_deref())?),
         false => None,
     };
-    let addresses = server.as_ref().map_or_else(|| args.addresses.clone(), |server| vec![server.public]);
-    let gateway = args.gateway.unwrap_or(addresses[0]);
-    let mut crowd = Crowd::new(shape(&scenario, addresses, common.seed))?;
-    let (seconds, behind) = Course::new(&scenario, &control, &mut crowd, common.seed).run()?;
-    let is_answered = crowd.is_answered();
-    crowd.end();
-    let store = args.cassandra.as_deref().zip(args.keyspace.as_deref());
-    match log::check(&mut crowd, gateway, store) {
-        // What was measured before is a result all the same.
-        Err(Fault::Wrong(why)) => crowd.books.wrong(why),
-        outcome => outcome?,
-    }
+    place.addresses.extend(server.as_ref().map(|server| server.public));
+    // Rooms of another run are others: their logs are read to the end.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_millis();
+    let room_prefix = format!("play-{now:x}");
+    let found = match &scenario.parts(args.processes(&scenario))[..] {
+        [_] => one(&scenario, &place, &room_prefix, &control, common.seed)?,
+        parts => parts::play(parts, &place, &room_prefix, &control, common.seed)?,
+    };
     control.enter("done");
-    if !is_answered {
-        crowd.books.wrong("somebody said something and has no answer in the end".into());
-    }
-    if behind > 0 {
-        crowd.books.wrong(format!("{behind} members are not in their room, or behind it, in the end"));
-    }
-    let figures = figures(args, &scenario, &crowd, seconds, common.seed);
-    let report = report(&Outcome { seconds, behind, figures }, &scenario, &crowd);
+    let report = report(&scenario, figures(args, &scenario, &found, common.seed), &found);
     if let Some(path) = &args.result {
         fs::write(path, report.json()).map_err(Fault::io(format!("cannot write {}", path.display())))?;
     }
     Ok(report)
 }
 
-fn shape(scenario: &Scenario, addresses: Vec<SocketAddr>, seed: u64) -> Shape {
-    // Rooms of another run are others: their logs are read to the end.
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_millis();
+/// In this process.
+fn one(
+    scenario: &Scenario,
+    place: &Place,
+    room_prefix: &str,
+    control: &Control,
+    seed: u64,
+) -> Result<Found, Fault> {
+    let gateway = place.gateway.or(place.addresses.first().copied());
+    let gateway = gateway.ok_or_else(|| Fault::Usage("there is no --address to play against".into()))?;
+    let mut crowd = Crowd::new(shape(scenario, place.addresses.clone(), room_prefix, seed))?;
+    let (seconds, behind) = Course::new(scenario, control, &mut crowd, seed).run()?;
+    let is_answered = crowd.is_answered();
+    crowd.end();
+    let store = place.cassandra.as_deref().zip(place.keyspace.as_deref());
+    match log::check(&mut crowd, gateway, store) {
+        // What was measured before is a result all the same.
+        Err(Fault::Wrong(why)) => crowd.books.wrong(why),
+        outcome => outcome?,
+    }
+    if !is_answered {
+        crowd.books.wrong("somebody said something and has no answer in the end".into());
+    }
+    if behind > 0 {
+        crowd.books.wrong(format!("{behind} members are not in their room, or behind it, in the end"));
+    }
+    Ok(Found::of(crowd, seconds))
+}
+
+fn shape(scenario: &Scenario, addresses: Vec<SocketAddr>, room_prefix: &str, seed: u64) -> Shape {
     Shape {
         addresses,
         members: scenario.members_in_all(),
         plain: scenario.plain,
         rooms: scenario.rooms,
-        room_prefix: format!("play-{now:x}"),
+        room_prefix: room_prefix.to_owned(),
         slow: scenario.slow.as_ref().map_or(0, |slow| slow.members),
         slow_bytes_per_second: scenario.slow.as_ref().map_or(0, |slow| slow.bytes_per_second),
         bytes: scenario.bytes,
@@ -139,19 +184,17 @@ fn shape(scenario: &Scenario, addresses: Vec<SocketAddr>, seed: u64) -> Shape {
     }
 }
 
-fn figures(args: &PlayArgs, scenario: &Scenario, crowd: &Crowd, seconds: f64, seed: u64) -> Value {
-    let [sent, acked, received, joined, lost] = crowd.timeline.totals();
-    let (wrong, evidence) = crowd.books.all_wrong();
-    let mut silences = Delays::new();
-    crowd.silences().for_each(|silence| silences.record(silence));
-    let mut figures = crowd.timeline.figures((seconds * 1e6) as u64);
+fn figures(args: &PlayArgs, scenario: &Scenario, found: &Found, seed: u64) -> Value {
+    let [sent, acked, received, joined, lost] = found.timeline.totals();
+    let mut figures = found.timeline.figures((found.seconds * 1e6) as u64);
     let more = json!({
-        "name": args.name(), "load": scenario, "seed": seed, "seconds": seconds,
+        "name": args.name(), "load": scenario, "processes": args.processes(scenario), "seed": seed,
+        "seconds": found.seconds,
         "sent": sent, "acked": acked, "received": received, "joined": joined, "connectionsLost": lost,
-        "resent": crowd.books.resent(), "gaps": crowd.books.gaps(), "unrecovered": crowd.books.unrecovered(),
-        "errors": crowd.books.errors(), "ends": crowd.books.ends(),
-        "silenceMs": silences.percentiles(),
-        "wrong": wrong, "evidence": evidence,
+        "resent": found.resent, "gaps": found.gaps, "unrecovered": found.unrecovered,
+        "errors": found.errors, "ends": found.ends,
+        "silenceMs": found.silences.percentiles(),
+        "wrong": found.wrong, "evidence": found.evidence,
     });
     if let (Some(figures), Value::Object(more)) = (figures.as_object_mut(), more) {
         figures.extend(more);
@@ -159,8 +202,7 @@ fn figures(args: &PlayArgs, scenario: &Scenario, crowd: &Crowd, seconds: f64, se
     figures
 }
 
-fn report(outcome: &Outcome, scenario: &Scenario, crowd: &Crowd) -> Report {
-    let figures = &outcome.figures;
+fn report(scenario: &Scenario, figures: Value, found: &Found) -> Report {
     let row = |name: &str, value: String| (name.to_owned(), value);
     let millis = |of: &Value| {
         let at = |key: &str| of[key].as_f64().unwrap_or(f64::NAN);
@@ -173,12 +215,12 @@ fn report(outcome: &Outcome, scenario: &Scenario, crowd: &Crowd) -> Report {
             "load",
             format!(
                 "{} members in {} rooms, {} messages/s of {} B for {:.0} s, whatever the answers",
-                scenario.members, scenario.rooms, scenario.rate, scenario.bytes, outcome.seconds
+                scenario.members, scenario.rooms, scenario.rate, scenario.bytes, found.seconds
             ),
         ),
-        row("sent, acknowledged, received", counts(figures, &["sent", "acked", "received"])),
-        row("joins, connections lost", counts(figures, &["joined", "connectionsLost"])),
-        row("told to be missing, not resumed", counts(figures, &["gaps", "unrecovered"])),
+        row("sent, acknowledged, received", counts(&figures, &["sent", "acked", "received"])),
+        row("joins, connections lost", counts(&figures, &["joined", "connectionsLost"])),
+        row("told to be missing, not resumed", counts(&figures, &["gaps", "unrecovered"])),
         row("live ms, from the intended send", millis(&figures["liveMs"])),
         row("answer ms", millis(&figures["ackMs"])),
         row("longest silence of a member, ms", millis(&figures["silenceMs"])),
@@ -195,13 +237,13 @@ fn report(outcome: &Outcome, scenario: &Scenario, crowd: &Crowd) -> Report {
             format!("live ms {}", millis(&stretch["liveMs"])),
         ));
     }
-    let (wrong, evidence) = crowd.books.all_wrong();
+    let Found { wrong, evidence, .. } = found;
     rows.push(row("promises broken", wrong.to_string()));
     rows.extend(evidence.iter().map(|evidence| row("", evidence.clone())));
-    let broken = (wrong > 0 || outcome.behind > 0).then(|| {
+    let broken = (*wrong > 0).then(|| {
         format!("{wrong} promises broken, the first: {}", evidence.first().map_or("", String::as_str))
     });
-    Report { scenario: "play", rows, figures: figures.clone(), aims: Vec::new(), broken }
+    Report { scenario: "play", rows, figures, aims: Vec::new(), broken }
 }
 
 fn counts(figures: &Value, keys: &[&str]) -> String {

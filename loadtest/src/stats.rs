@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// Delays above it are counted as it: a drill gives up long before.
 const DELAY_MAX: Duration = Duration::from_secs(600);
@@ -68,15 +69,55 @@ impl Delays {
         self.0.saturating_record(u64::try_from(delay.as_micros()).unwrap_or(u64::MAX));
     }
 
+    /// As if all of them had been recorded here.
+    pub(crate) fn add(&mut self, others: &Self) {
+        // Fails only on values beyond the bounds, and all have the same.
+        self.0.add(&others.0).expect("the same bounds");
+    }
+
     pub(crate) fn percentiles(&self) -> Percentiles {
         let at = |quantile| self.0.value_at_quantile(quantile) as f64 / 1000.0;
         Percentiles { p50: at(0.5), p99: at(0.99), p999: at(0.999), max: self.0.max() as f64 / 1000.0 }
     }
 }
 
+/// Digits, and what was recorded how often: as processes tell each other.
+#[derive(Serialize, Deserialize)]
+struct Recorded(u8, Vec<(u64, u64)>);
+
+impl Serialize for Delays {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let counts = self.0.iter_recorded().map(|one| (one.value_iterated_to(), one.count_at_value()));
+        Recorded(self.0.sigfig(), counts.collect()).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Delays {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Recorded(digits, counts) = Recorded::deserialize(deserializer)?;
+        let max = DELAY_MAX.as_micros() as u64;
+        let mut delays = Histogram::new_with_bounds(1, max, digits).map_err(de::Error::custom)?;
+        counts.into_iter().for_each(|(value, count)| delays.saturating_record_n(value, count));
+        Ok(Self(delays))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_two_processes_recorded_is_one_distribution() {
+        let (mut one, mut other, mut both) = (Delays::new(), Delays::new(), Delays::new());
+        for micros in 0..2000 {
+            let delay = Duration::from_micros(micros * micros);
+            both.record(delay);
+            if micros % 3 == 0 { one.record(delay) } else { other.record(delay) }
+        }
+        let told: Delays = serde_json::from_str(&serde_json::to_string(&other).unwrap()).unwrap();
+        one.add(&told);
+        assert_eq!((one.len(), one.curve()), (both.len(), both.curve()));
+    }
 
     #[test]
     fn the_median_is_the_middle_whatever_the_order() {

@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::stats::Delays;
 
 /// What a mark says of the time that follows it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum MarkKind {
     /// Nothing is wrong.
@@ -23,14 +23,19 @@ pub(crate) enum MarkKind {
 }
 
 impl MarkKind {
+    const ALL: [Self; 4] = [Self::Calm, Self::Fault, Self::Settling, Self::Event];
+
     pub(crate) fn of(word: &str) -> Option<Self> {
-        Some(match word {
-            "calm" => Self::Calm,
-            "fault" => Self::Fault,
-            "settling" => Self::Settling,
-            "event" => Self::Event,
-            _ => return None,
-        })
+        Self::ALL.into_iter().find(|kind| kind.word() == word)
+    }
+
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Calm => "calm",
+            Self::Fault => "fault",
+            Self::Settling => "settling",
+            Self::Event => "event",
+        }
     }
 }
 
@@ -44,7 +49,7 @@ pub(crate) enum Count {
     Lost,
 }
 
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 struct Second {
     counts: [u64; 5],
     /// Members in their room at its end.
@@ -53,6 +58,7 @@ struct Second {
     live: Option<Delays>,
 }
 
+#[derive(Serialize, Deserialize)]
 struct Stretch {
     name: String,
     kind: MarkKind,
@@ -65,12 +71,41 @@ struct Stretch {
 }
 
 /// The course of a run. All times are microseconds since it began.
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Timeline {
     seconds: Vec<Second>,
     stretches: Vec<Stretch>,
     events: Vec<(u64, String)>,
     live: Delays,
     acks: Delays,
+}
+
+fn last_present(seconds: &[Second]) -> usize {
+    seconds.last().map_or(0, |second| second.present)
+}
+
+impl Second {
+    fn add(&mut self, other: Self) {
+        for (count, more) in self.counts.iter_mut().zip(other.counts) {
+            *count += more;
+        }
+        self.present += other.present;
+        match (&mut self.live, other.live) {
+            (Some(live), Some(more)) => live.add(&more),
+            (live, more) => *live = live.take().or(more),
+        }
+    }
+}
+
+impl Stretch {
+    /// The same stretch, as others saw it: orders reach each process at a moment of its own.
+    fn add(&mut self, other: Self) {
+        self.from = self.from.min(other.from);
+        self.live.add(&other.live);
+        self.joins.add(&other.joins);
+        self.returns.extend(other.returns);
+        self.silence_longest = self.silence_longest.max(other.silence_longest);
+    }
 }
 
 /// Longer runs are summed into their last second: a figure is late, not lost.
@@ -109,7 +144,7 @@ impl Timeline {
     fn second(&mut self, at: u64) -> &mut Second {
         let index = ((at / 1_000_000) as usize).min(SECONDS_MAX);
         if index >= self.seconds.len() {
-            let present = self.seconds.last().map_or(0, |second| second.present);
+            let present = last_present(&self.seconds);
             self.seconds.resize_with(index + 1, || Second { present, ..Second::default() });
         }
         &mut self.seconds[index]
@@ -157,6 +192,30 @@ impl Timeline {
     pub(crate) fn silence(&mut self, now: u64, how_long: Duration) {
         let stretch = self.stretch(now);
         stretch.silence_longest = stretch.silence_longest.max(how_long);
+    }
+
+    /// What others saw of the same run, who began in the same moment.
+    pub(crate) fn add(&mut self, others: Self) {
+        let Self { seconds, stretches, events, live, acks } = others;
+        self.live.add(&live);
+        self.acks.add(&acks);
+        if events.len() > self.events.len() {
+            self.events = events;
+        }
+        // Who is there stays there after the last second in which something happened.
+        let length = self.seconds.len().max(seconds.len());
+        let (own_last, last) = (last_present(&self.seconds), last_present(&seconds));
+        self.seconds.resize_with(length, || Second { present: own_last, ..Second::default() });
+        let silent = std::iter::repeat_with(|| Second { present: last, ..Second::default() });
+        for (second, other) in self.seconds.iter_mut().zip(seconds.into_iter().chain(silent)) {
+            second.add(other);
+        }
+        for (at, other) in stretches.into_iter().enumerate() {
+            match self.stretches.get_mut(at) {
+                Some(stretch) => stretch.add(other),
+                None => self.stretches.push(other),
+            }
+        }
     }
 
     pub(crate) fn totals(&self) -> [u64; 5] {
@@ -239,5 +298,34 @@ mod tests {
         assert_eq!(figures["stretches"][1]["returnsMs"], json!([2000]));
         assert_eq!(figures["stretches"][1]["longestSilenceMs"], json!(1500.0));
         assert_eq!(figures["events"], json!([{ "at": 5.0, "name": "kill" }]));
+    }
+
+    #[test]
+    fn two_halves_are_the_whole() {
+        let (mut whole, mut one, mut other) = (Timeline::new(), Timeline::new(), Timeline::new());
+        for timeline in [&mut whole, &mut one, &mut other] {
+            timeline.mark(2 * SECOND, "slow", MarkKind::Fault);
+            timeline.mark(3 * SECOND, "kill", MarkKind::Event);
+        }
+        for nth in 0..6 {
+            let half = if nth % 2 == 0 { &mut one } else { &mut other };
+            for timeline in [&mut whole, half] {
+                timeline.live(nth * SECOND, nth * SECOND + 1000 * nth);
+                timeline.count(nth * SECOND, Count::Sent);
+                timeline.joined(nth * SECOND, nth * SECOND + 500);
+            }
+        }
+        whole.present(0, 7);
+        one.present(0, 3);
+        other.present(0, 4);
+        let text = serde_json::to_string(&other).unwrap();
+        one.add(serde_json::from_str(&text).unwrap());
+        let (whole, sum) = (whole.figures(6 * SECOND), one.figures(6 * SECOND));
+        for figure in ["liveMs", "livePercentiles", "stretches", "events"] {
+            assert_eq!(whole[figure], sum[figure], "{figure}");
+        }
+        let sent = |figures: &Value, at: usize| figures["timeline"][at]["sent"].clone();
+        assert!((0..6).all(|at| sent(&whole, at) == sent(&sum, at)));
+        assert_eq!(sum["timeline"][0]["present"], 7);
     }
 }

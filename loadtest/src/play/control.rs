@@ -1,20 +1,24 @@
 //! Orders to a run from outside, a line each: a mark in its figures, its end, and where it is.
-//! Not here: what is done to the cluster meanwhile (`cargo xtask drill`).
+//! Not here: what is done to the cluster meanwhile (`cargo xtask drill`), processes that play together (`parts`).
 
 use std::{
-    io::{BufRead, BufReader, Write},
+    fmt,
+    io::{self, BufRead, BufReader, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread,
     time::Duration,
 };
 
-use crate::{crowd::MarkKind, fault::Fault};
+use crate::{crowd::MarkKind, fault::Fault, interrupt};
 
 const HELP: &str = "mark calm|fault|settling|event NAME, cut SHARE SECONDS, end, phase";
+/// What a part of a run is told when all others are there as well.
+pub(super) const BEGIN: &str = "begin";
 /// Full: whoever orders waits; the run takes orders many times a second.
 const ORDERS_MAX: usize = 16;
 /// One who connects and says nothing keeps nobody from ordering for longer.
@@ -29,17 +33,33 @@ pub(super) enum Order {
     End,
 }
 
+impl fmt::Display for Order {
+    /// As it is given.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Mark(kind, name) => write!(f, "mark {} {name}", kind.word()),
+            Self::Cut(share, within) => write!(f, "cut {share} {}", within.as_secs_f64()),
+            Self::End => f.write_str("end"),
+        }
+    }
+}
+
 /// The run's side of it.
 pub(super) struct Control {
     orders: Option<Receiver<Order>>,
     phase: Arc<Mutex<&'static str>>,
+    may_begin: Arc<AtomicBool>,
+    tell: fn(&'static str),
 }
 
 impl Control {
     /// Listens there, if anywhere.
     pub(super) fn open(address: Option<SocketAddr>) -> Result<Self, Fault> {
         let phase = Arc::new(Mutex::new("joining"));
-        let Some(address) = address else { return Ok(Self { orders: None, phase }) };
+        let may_begin = Arc::new(AtomicBool::new(true));
+        let Some(address) = address else {
+            return Ok(Self { orders: None, phase, may_begin, tell: |_| {} });
+        };
         let listener =
             TcpListener::bind(address).map_err(Fault::io(format!("cannot listen on {address}")))?;
         let (orders, taken) = sync_channel(ORDERS_MAX);
@@ -50,11 +70,38 @@ impl Control {
                 answer(stream, &orders, &shown).ok();
             }
         });
-        Ok(Self { orders: Some(taken), phase })
+        Ok(Self { orders: Some(taken), phase, may_begin, tell: |_| {} })
+    }
+
+    /// Of a part of a run: it is ordered by its stdin, ends with it, and tells each phase.
+    pub(super) fn of_part(tell: fn(&'static str)) -> Self {
+        let phase = Arc::new(Mutex::new("joining"));
+        let may_begin = Arc::new(AtomicBool::new(false));
+        let (orders, taken) = sync_channel(ORDERS_MAX);
+        let begins = may_begin.clone();
+        thread::spawn(move || {
+            for line in io::stdin().lines().map_while(Result::ok) {
+                if line == BEGIN {
+                    begins.store(true, Ordering::Release);
+                } else if let Some(order) = parse(&line)
+                    && orders.send(order).is_err()
+                {
+                    return;
+                }
+            }
+            interrupt::now();
+        });
+        Self { orders: Some(taken), phase, may_begin, tell }
     }
 
     pub(super) fn enter(&self, phase: &'static str) {
         *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = phase;
+        (self.tell)(phase);
+    }
+
+    /// Everybody is there who takes part, here and elsewhere.
+    pub(super) fn may_begin(&self) -> bool {
+        self.may_begin.load(Ordering::Acquire)
     }
 
     pub(super) fn next(&self) -> Option<Order> {
@@ -105,6 +152,9 @@ mod tests {
         let slow = Order::Mark(MarkKind::Fault, "slow store".into());
         assert_eq!(parse("mark fault slow store"), Some(slow));
         assert_eq!(parse("end"), Some(Order::End));
+        for given in ["mark settling slow store", "cut 0.25 1.5", "end"] {
+            assert_eq!(parse(given).unwrap().to_string(), given, "as it is passed on");
+        }
         assert_eq!(parse("cut 0.5 2"), Some(Order::Cut(0.5, Duration::from_secs(2))));
         for wrong in [
             "cut 0.5",

@@ -47,6 +47,10 @@ impl<'a> Course<'a> {
     /// From the first connection to the last answer; how many seconds they spoke, and who is behind in the end.
     pub(super) fn run(mut self) -> Result<(f64, usize), Fault> {
         self.everybody_joins()?;
+        self.control.enter("joined");
+        while !self.control.may_begin() {
+            self.crowd.turn(STEP)?;
+        }
         self.crowd.begin();
         self.control.enter("speaking");
         let seconds = self.speak()?;

@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
 
-/// As many as one process can have open files, with some left.
-const MEMBERS_MAX: usize = 18_000;
+/// Of one process: as many as it can have open files, with some left.
+const MEMBERS_OF_ONE: usize = 18_000;
+pub(super) const PROCESSES_MAX: usize = 16;
+const MEMBERS_MAX: usize = PROCESSES_MAX * MEMBERS_OF_ONE;
 const RATE_MAX: u32 = 20_000;
 const SECONDS_MAX: u64 = 24 * 3600;
 const BYTES_MIN: usize = 32;
@@ -93,8 +95,51 @@ impl Scenario {
         self.members + self.event.iter().filter_map(|event| event.join).sum::<usize>()
     }
 
-    /// All that is wrong with it.
-    pub(super) fn faults(&self) -> Vec<String> {
+    /// Processes, so that none has more members than files.
+    pub(super) fn processes(&self) -> usize {
+        self.members_in_all().div_ceil(MEMBERS_OF_ONE).max(1)
+    }
+
+    /// What each of so many processes plays. A room is in one of them, which then sees all of it.
+    pub(super) fn parts(&self, processes: usize) -> Vec<Self> {
+        let parts = processes.max(1);
+        (0..parts).map(|nth| self.part(nth, parts)).collect()
+    }
+
+    fn part(&self, nth: usize, of: usize) -> Self {
+        let share = |all: usize| all * (nth + 1) / of - all * nth / of;
+        let small = |all: u32| share(all as usize) as u32;
+        Self {
+            members: share(self.members),
+            plain: share(self.plain),
+            rooms: share(self.rooms),
+            rate: small(self.rate),
+            churn: small(self.churn),
+            slow: self.slow.as_ref().map(|slow| Slow { members: share(slow.members), ..slow.clone() }),
+            event: self
+                .event
+                .iter()
+                .map(|event| Event { join: event.join.map(share), ..event.clone() })
+                .collect(),
+            ..self.clone()
+        }
+    }
+
+    /// All that is wrong with it, or with the part of one process.
+    pub(super) fn faults(&self, processes: usize) -> Vec<String> {
+        let faults = self.own_faults();
+        if !faults.is_empty() || processes <= 1 {
+            return faults;
+        }
+        let parts = self.parts(processes);
+        let of_part = |(part, nth): (&Self, usize)| {
+            let told = part.own_faults().into_iter();
+            told.map(move |fault| format!("of process {nth}, which has a share of all: {fault}"))
+        };
+        parts.iter().zip(1..).flat_map(of_part).collect()
+    }
+
+    fn own_faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
         let mut demand = |holds: bool, what: &str| {
             if !holds {
@@ -102,7 +147,7 @@ impl Scenario {
             }
         };
         let (all, slow) = (self.members_in_all(), self.slow.as_ref().map_or(0, |slow| slow.members));
-        demand(self.members > 0 && all <= MEMBERS_MAX, "members, with those who join: 1 to 18000");
+        demand(self.members > 0 && all <= MEMBERS_MAX, "members, with those who join: 1 to 288000");
         demand((1..=self.members).contains(&self.rooms), "rooms: 1 to as many as members");
         demand((1..=RATE_MAX).contains(&self.rate), "rate: 1 to 20000");
         demand((BYTES_MIN..=BYTES_MAX).contains(&self.bytes), "bytes: 32 to 65536");
@@ -147,7 +192,7 @@ mod tests {
 
     fn parse(text: &str) -> Result<Scenario, String> {
         let scenario: Scenario = toml::from_str(text).map_err(|error| error.to_string())?;
-        match scenario.faults() {
+        match scenario.faults(1) {
             faults if faults.is_empty() => Ok(scenario),
             faults => Err(faults.join("; ")),
         }
@@ -179,13 +224,40 @@ mod tests {
     }
 
     #[test]
+    fn more_members_than_files_are_several_processes() {
+        let of = |members: usize, rooms: usize| {
+            parse(&format!("{GOOD}[[event]]\nat = 3\njoin = 7\n")).map(|scenario| Scenario {
+                members,
+                rooms,
+                plain: 5,
+                churn: 9,
+                ..scenario
+            })
+        };
+        let largest = of(MEMBERS_OF_ONE - 7, 5).unwrap();
+        assert_eq!(largest.parts(largest.processes()), std::slice::from_ref(&largest));
+        let whole = of(2 * MEMBERS_OF_ONE, 50).unwrap();
+        let parts = whole.parts(whole.processes());
+        assert_eq!((parts.len(), whole.faults(3)), (3, vec![]));
+        let sum = |of: fn(&Scenario) -> usize| parts.iter().map(of).sum::<usize>();
+        assert_eq!(sum(|part| part.members), whole.members);
+        assert_eq!(sum(Scenario::members_in_all), whole.members_in_all());
+        assert!(parts.iter().all(|part| part.members_in_all() <= MEMBERS_OF_ONE));
+        let kinds = (sum(|part| part.rooms), sum(|part| part.plain), sum(|part| part.churn as usize));
+        assert_eq!((kinds, sum(|part| part.rate as usize)), ((50, 5, 9), 5));
+        let told = of(2 * MEMBERS_OF_ONE, 2).unwrap().faults(3).join("; ");
+        assert!(told.contains("of process 1") && told.contains("rooms"), "{told}");
+        assert!(!of(MEMBERS_MAX, 50).unwrap().faults(1).is_empty());
+    }
+
+    #[test]
     fn every_scenario_that_comes_with_the_tool_is_sound() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
         let mut names = Vec::new();
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             let scenario = Scenario::read(&path).unwrap();
-            assert_eq!(scenario.faults(), Vec::<String>::new(), "{}", path.display());
+            assert_eq!(scenario.faults(1), Vec::<String>::new(), "{}", path.display());
             assert!(!scenario.about.is_empty() && !scenario.about_ko.is_empty(), "{}", path.display());
             names.push(path.file_stem().unwrap().to_string_lossy().into_owned());
         }
