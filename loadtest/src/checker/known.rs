@@ -101,6 +101,16 @@ impl<'a> Room<'a> {
         self.rows.keys().next_back().copied().unwrap_or(0)
     }
 
+    /// What was acknowledged before that time.
+    pub(super) fn acked_before(&self, time: u64) -> impl Iterator<Item = &Acked<'a>> {
+        self.acks.iter().take_while(move |ack| ack.at < time)
+    }
+
+    /// A number above this one that was acknowledged before that time, if there is any.
+    pub(super) fn acked_above(&self, seq: u64, time: u64) -> Option<u64> {
+        self.acked_before(time).map(|ack| ack.seq).find(|acked| *acked > seq)
+    }
+
     fn take(&mut self, member: &Member<'a>) {
         for record in &member.records {
             match &record.what {

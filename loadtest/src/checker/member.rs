@@ -103,14 +103,9 @@ impl<'a> Walk<'a> {
         asked: u64,
         room: Option<&Room<'_>>,
     ) {
-        let first = self.start.is_none();
-        if first {
-            self.start = Some(seq);
-        }
-        let acks = room.map_or(&[][..], |room| &room.acks);
-        let above = acks.iter().take_while(|ack| ack.at < asked).find(|ack| ack.seq > seq);
-        if let Some(ack) = above {
-            let evidence = format!("joined at {seq}, but {} was acknowledged before", ack.seq);
+        self.start.get_or_insert(seq);
+        if let Some(above) = room.and_then(|room| room.acked_above(seq, asked)) {
+            let evidence = format!("joined at {seq}, but {above} was acknowledged before");
             self.tell(Kind::JoinMisses, at, evidence);
         }
         if since.is_some() && recovered {

@@ -59,8 +59,8 @@ impl Page<'_> {
         let within = |seq: u64| {
             seq >= lowest && self.before.is_none_or(|before| seq < before) && !numbers.contains(&seq)
         };
-        let asked = room.acks.iter().take_while(|ack| ack.at < self.asked);
-        let mut faults: Vec<String> = asked
+        let mut faults: Vec<String> = room
+            .acked_before(self.asked)
             .filter(|ack| within(ack.seq))
             .map(|ack| {
                 let (Self { asked, before, limit, .. }, seq) = (self, ack.seq);

@@ -70,10 +70,8 @@ impl<'a> Walk<'a> {
     /// What it is shown first goes up to everything that was acknowledged before it came.
     fn begins(&mut self, at: u64, head: u64) {
         let Some(asked) = self.asked.take() else { return };
-        let acks = self.room.map_or(&[][..], |room| &room.acks);
-        let above = acks.iter().take_while(|ack| ack.at < asked).find(|ack| ack.seq > head);
-        if let Some(ack) = above {
-            let evidence = format!("begins at {head}, but {} was acknowledged before it came", ack.seq);
+        if let Some(above) = self.room.and_then(|room| room.acked_above(head, asked)) {
+            let evidence = format!("begins at {head}, but {above} was acknowledged before it came");
             self.tell(Kind::JoinMisses, at, evidence);
         }
     }
