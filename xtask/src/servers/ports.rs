@@ -10,41 +10,63 @@ use crate::fault::Fault;
 /// server's bind nobody else gets one of these by chance.
 const RANGE: Range<u16> = 20_000..32_000;
 
+/// A run has all ports of a block to itself, or two that start servers in the same moment could give them the same.
+const BLOCK: u16 = 200;
+
 /// Gives each port once.
 pub(crate) struct Ports {
-    range: Range<u16>,
-    next: u16,
-    left: u16,
+    next: Range<u16>,
+    source: Source,
+}
+
+enum Source {
+    /// One block after the other. Whoever listens on its first port has it: for as long as this value lives.
+    Blocks(Vec<TcpListener>),
+    /// No more than those.
+    Upward(u16),
 }
 
 impl Ports {
-    /// Any. Two runs at the same time begin at different places.
+    /// Any.
     pub(crate) fn new() -> Self {
-        let left = RANGE.end - RANGE.start;
-        // A prime, so that processes started one after the other are far apart.
-        let offset = std::process::id().wrapping_mul(101) % u32::from(left);
-        Self { range: RANGE, next: RANGE.start + u16::try_from(offset).unwrap_or(0), left }
+        Self { next: 0..0, source: Source::Blocks(Vec::new()) }
     }
 
     /// The lowest from this one upward: for addresses that a person reads.
     pub(crate) fn upward(from: u16) -> Self {
-        Self { range: from..u16::MAX, next: from, left: u16::MAX - from }
+        Self { next: from..u16::MAX, source: Source::Upward(from) }
     }
 
     pub(crate) fn free(&mut self) -> Result<u16, Fault> {
-        while self.left > 0 {
-            let port = self.next;
-            self.left -= 1;
-            self.next = if port + 1 == self.range.end { self.range.start } else { port + 1 };
-            if is_free(port) {
+        loop {
+            if let Some(port) = self.next.find(|port| is_free(*port)) {
                 return Ok(port);
             }
+            let searched = match &mut self.source {
+                Source::Upward(from) => *from..u16::MAX,
+                Source::Blocks(claims) => match claim() {
+                    Some((claim, ports)) => {
+                        claims.push(claim);
+                        self.next = ports;
+                        continue;
+                    }
+                    None => RANGE,
+                },
+            };
+            return Err(Fault::new(
+                format!("no port from {} to {} is free on 127.0.0.1", searched.start, searched.end - 1),
+                "end programs that listen there (`ss -ltnp` shows them)",
+            ));
         }
-        Err(Fault::new(
-            format!("no port from {} to {} is free on 127.0.0.1", self.range.start, self.range.end - 1),
-            "end programs that listen there (`ss -ltnp` shows them)",
-        ))
     }
+}
+
+/// A block that nobody has, and the ports in it.
+fn claim() -> Option<(TcpListener, Range<u16>)> {
+    RANGE.step_by(usize::from(BLOCK)).find_map(|first| {
+        let claim = TcpListener::bind((Ipv4Addr::LOCALHOST, first)).ok()?;
+        Some((claim, first + 1..first + BLOCK))
+    })
 }
 
 /// Whether a server could listen there now.
@@ -60,7 +82,7 @@ mod tests {
     fn each_port_is_given_once_and_only_if_free() {
         let mut ports = Ports::new();
         let one = ports.free().unwrap();
-        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, ports.next));
+        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, ports.next.start));
         let two = ports.free().unwrap();
         assert_ne!(one, two);
         assert!(RANGE.contains(&one) && RANGE.contains(&two));
@@ -70,10 +92,13 @@ mod tests {
     }
 
     #[test]
-    fn the_last_port_is_followed_by_the_first() {
-        let mut ports = Ports { range: RANGE, next: RANGE.end - 1, left: RANGE.end - RANGE.start };
-        ports.free().unwrap();
-        assert!(ports.free().unwrap() < RANGE.end - 1);
+    fn two_runs_at_the_same_time_are_given_no_port_twice() {
+        let (mut one, mut other) = (Ports::new(), Ports::new());
+        let mut given: Vec<_> =
+            (0..BLOCK + 5).flat_map(|_| [one.free().unwrap(), other.free().unwrap()]).collect();
+        given.sort_unstable();
+        given.dedup();
+        assert_eq!(given.len(), 2 * usize::from(BLOCK + 5));
     }
 
     #[test]
@@ -86,7 +111,8 @@ mod tests {
 
     #[test]
     fn no_port_left_is_a_fault() {
-        let fault = Ports { range: RANGE, next: RANGE.start, left: 0 }.free().unwrap_err();
-        assert!(fault.what.starts_with("no port from 20000 to 31999 is free"), "{fault}");
+        let mut ports = Ports { next: u16::MAX..u16::MAX, source: Source::Upward(40_000) };
+        let fault = ports.free().unwrap_err();
+        assert!(fault.what.starts_with("no port from 40000 to 65534 is free"), "{fault}");
     }
 }
