@@ -10,8 +10,8 @@ use serde_json::Value;
 use crate::fault::Fault;
 
 pub(crate) const HEAD: &str = "\
-fault                   seed  sent  acked  stored  lost  repeated  reordered  holes  counts  pages  other  told  no ack s  no live s  p99 ms
---------------------------------------------------------------------------------------------------------------------------------------------";
+fault                   seed    sent   acked  stored  lost  repeated  reordered  holes  counts  pages  other  told  no ack s  no live s  p99 ms
+-----------------------------------------------------------------------------------------------------------------------------------------------";
 
 /// One fault.
 pub(crate) struct Line {
@@ -69,8 +69,8 @@ impl Line {
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let columns = [
-            ("sent", 6),
-            ("acked", 7),
+            ("sent", 8),
+            ("acked", 8),
             ("stored", 8),
             ("lost", 6),
             ("repeated", 10),
