@@ -181,12 +181,14 @@ fn take_note(inner: &Inner, site: &Site, asked: Instant, words: &[String]) {
     let percent = number(used).saturating_mul(100).checked_div(number(max)).unwrap_or(0);
     beat.memory_percent.store(percent, Ordering::Relaxed);
     inner.metrics.redis_memory_percent.set(i64::try_from(percent).unwrap_or(i64::MAX));
-    let (mut alive, mut writers) = (Vec::new(), Vec::new());
+    let (mut alive, mut silent, mut writers) = (Vec::new(), Vec::new(), Vec::new());
     for pair in nodes.chunks(2) {
         let [node, end] = pair else { continue };
         let Some((node, drains)) = node_of(node) else { continue };
         let left = Duration::from_millis(number(end).saturating_sub(now / 1000));
-        if !left.is_zero() {
+        if left.is_zero() {
+            silent.push(node);
+        } else {
             alive.push((node, asked + left.min(LEASE)));
             writers.extend(drains.then_some(node));
         }
@@ -199,8 +201,11 @@ fn take_note(inner: &Inner, site: &Site, asked: Instant, words: &[String]) {
         tracing::error!(redis = %site.link.name, "{why}");
     }
     state.unfit = unfit;
-    let alone = alive.iter().all(|(node, _)| *node == inner.config.node);
-    state.registered.get_or_insert_with(|| (Instant::now(), alone));
+    if state.registered.is_none() {
+        let alone = silent.is_empty() && alive.iter().all(|(node, _)| *node == inner.config.node);
+        inner.presence.may_live(&silent, asked + LEASE);
+        state.registered = Some((Instant::now(), alone));
+    }
     state.writers = writers;
     let changed = std::mem::replace(&mut state.replication_id, replication_id.clone()) != *replication_id;
     let was_cut_off = state.answered.replace(asked).is_none_or(|before| asked - before > REFRESH * 2);

@@ -115,6 +115,8 @@ struct State {
     strange: HashSet<RoomId>,
     /// Nodes with a lease, and until when they count as alive.
     alive: HashMap<NodeId, Instant>,
+    /// Nodes without one that may live all the same, and until when.
+    silent: HashMap<NodeId, Instant>,
 }
 
 /// One node's.
@@ -496,7 +498,7 @@ mod tests {
         presence.loads(&room());
         presence.loaded(now, &room(), time, Some(vec![(OTHER, here(3))]));
         assert_eq!(
-            presence.not_buried(),
+            presence.not_buried(now),
             [OTHER, OWN],
             "its lease has ended, and it may know what nobody else does"
         );
@@ -505,7 +507,23 @@ mod tests {
         presence.leases(now, &[(OTHER, now - lease)]);
         assert!(presence.bury(now + lease / 2, time).dead.is_empty());
         assert_eq!(presence.bury(now + lease, time).dead, [OTHER]);
-        assert_eq!(presence.not_buried(), [OWN]);
+        assert_eq!(presence.not_buried(now), [OWN]);
+    }
+
+    /// A copy that lags by more than a lease names nobody who lives.
+    #[test]
+    fn who_is_silent_when_a_node_begins_is_waited_for_and_not_counted() {
+        let (now, time) = (Instant::now(), Timestamp::default());
+        let presence = beside([NodeId(3)], now);
+        presence.may_live(&[OTHER, NodeId(3)], now + Duration::from_secs(8));
+        let mut waited = presence.not_buried(now);
+        waited.sort_unstable_by_key(|node| node.0);
+        assert_eq!(waited, [OWN, OTHER, NodeId(3)]);
+        presence.loads(&room());
+        let loaded = presence.loaded(now, &room(), time, Some(vec![(OTHER, here(2))])).unwrap();
+        assert_eq!(elsewhere(&[loaded]), [0]);
+        assert_eq!(presence.bury(now + Duration::from_secs(8), time).dead, [NodeId(3)]);
+        assert_eq!(presence.not_buried(now + Duration::from_secs(8)), [OWN]);
     }
 
     #[test]

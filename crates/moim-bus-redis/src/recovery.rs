@@ -4,7 +4,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures_util::{StreamExt, stream};
@@ -106,6 +106,10 @@ async fn step(inner: &Inner, site: &Site, partition: &Arc<Partition>) -> Result<
         }
         "recovering" => {
             partition.recovering(&epoch);
+            // Whom to wait for is known from the first heartbeat on.
+            if !site.beat.is_registered() {
+                return Ok(Step::Again);
+            }
             if !partition.is_quiet(&epoch) {
                 if site.relay.is_confirmed(&channel) {
                     inner.publish(&site.link, &channel, &format!("F{epoch}")).await?;
@@ -203,7 +207,7 @@ async fn hand_in(
     // The last call says that it is all.
     let last = chunks.pop().unwrap_or_default();
     for (chunk, is_last) in chunks.into_iter().map(|chunk| (chunk, 0)).chain([(last, 1)]) {
-        let nodes = inner.presence.not_buried();
+        let nodes = inner.presence.not_buried(Instant::now());
         let mut args = Args::new()
             .with(epoch)
             .with(round)

@@ -51,8 +51,18 @@ impl Presence {
     /// Nodes that may know something of a lost generation: all that are not buried. By memory, and not by the clock: Redis may
     /// lose its leases with the rest, and while it is away they end without anybody having died. One memory for all servers:
     /// a master that takes over in a cluster is a new one to this node, its people are not.
-    pub(crate) fn not_buried(&self) -> Vec<NodeId> {
-        self.lock().alive.keys().copied().filter(|node| *node != self.node).chain([self.node]).collect()
+    pub(crate) fn not_buried(&self, now: Instant) -> Vec<NodeId> {
+        let mut state = self.lock();
+        state.silent.retain(|_, until| *until > now);
+        let State { alive, silent, .. } = &*state;
+        let others = alive.keys().chain(silent.keys().filter(|node| !alive.contains_key(node)));
+        others.copied().filter(|node| *node != self.node).chain([self.node]).collect()
+    }
+
+    /// Nodes whose leases had ended when this node first asked. It has no memory of them, and what it asked may be an old copy: they may
+    /// live, and know what the copy does not. They count for nothing else.
+    pub(crate) fn may_live(&self, nodes: &[NodeId], until: Instant) {
+        self.lock().silent.extend(nodes.iter().map(|node| (*node, until)));
     }
 
     /// Nodes whose leases have ended: their members are gone from every room, with one notice for each.

@@ -4,19 +4,23 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use moim_bus::{
-    Bus, Ring,
+    Bus, BusHealth, Ring,
     conformance::{Rows, draft_as, room},
 };
 use moim_bus_redis::Topology;
 use moim_protocol::{RoomId, Seq};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::{
     own::{OwnRedis, until},
-    peer::{Peer, all_is_stored, nth_config, talk},
+    peer::{Peer, all_is_stored, nothing_is_lost, nth_config, talk},
     proxy::{AtEnd, Proxy},
     unused,
 };
+
+const LONGER_THAN_A_LEASE: Duration = Duration::from_secs(9);
+/// A node that is alone is ready long before.
+const LONG_ENOUGH_TO_BEGIN: Duration = Duration::from_secs(2);
 
 /// Where a page begins.
 async fn ring(peer: &Peer, room: &RoomId) -> Ring {
@@ -74,6 +78,37 @@ async fn what_a_paused_node_knows_is_handed_in_late() {
     assert_eq!(stored, want);
     let after_dropped = rows.of(&room).iter().find(|row| row.seq == seqs[4]).map(|row| row.prev);
     assert_eq!(after_dropped, Some(Some(seqs[3])), "nothing stands where the dropped one was");
+}
+
+/// It has no memory, and by the clock of a copy that lags for longer than a lease nobody lives.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_begins_on_an_old_copy_waits_for_those_it_names() {
+    let (rows, room, prefix) = (Rows::new(), room("copy"), format!("o{:x}", unused()));
+    let mut master = OwnRedis::start().await;
+    let replica = master.replica().await;
+    let door = Proxy::before(master.address(), AtEnd::Cut).await;
+    let knows = Peer::start(&rows, nth_config(&[door.url()], Topology::Single, &prefix, 1)).await;
+    knows.join(&room).await;
+    let mut peers = vec![knows];
+    let mut said = talk(&peers, &room, "a", 10).await;
+    replica.catches_up_with(&master).await;
+    replica.cut_off().await;
+    said.extend(talk(&peers, &room, "b", 10).await);
+    sleep(LONGER_THAN_A_LEASE).await;
+    door.hold();
+    master.kill().await;
+    replica.promote().await;
+    // It drains: what it merges is stored.
+    peers.push(Peer::begin(&rows, nth_config(&[replica.url()], Topology::Single, &prefix, 0)));
+    sleep(LONG_ENOUGH_TO_BEGIN).await;
+    assert_ne!(peers[1].bus.health(), BusHealth::Open, "it did not wait for who may know more");
+    door.switch(replica.address());
+    until("the new one is ready", async || peers[1].bus.health() == BusHealth::Open).await;
+    peers[1].join(&room).await;
+    said.extend(talk(&peers, &room, "c", 10).await);
+    let stored = nothing_is_lost(&rows, &peers, &room, &said).await;
+    assert_eq!(stored.len(), 30);
+    assert!(peers[0].late().await.is_empty(), "nothing came late");
 }
 
 /// The others have said nothing since, so what comes late is the newest there is.
