@@ -41,6 +41,7 @@ pub(crate) const PLANTS: &[Plant] = &[
     Plant { name: "fence-not-awaited",           rule: "nothing is handed in before the fence has come",                 caught_by: unit("moim-bus-redis", "partition::tests::nothing_is_handed_in_before_calls_are_answered_and_the_fence_has_come", "the fence of another generation") },
     Plant { name: "calls-not-awaited",           rule: "nothing is handed in before calls are answered",                 caught_by: unit("moim-bus-redis", "partition::tests::nothing_is_handed_in_before_calls_are_answered_and_the_fence_has_come", "a call is under way") },
     Plant { name: "wal-on-one-leg",              rule: "`wal` stands on Redis and a node's memory",                    caught_by: unit("moim-bus-redis", "partition::tests::while_redis_recovers_nothing_is_wal", "on one leg") },
+    Plant { name: "answers-have-run-out",        rule: "answers that Redis's clock has ended are handed in again",       caught_by: unit("moim-bus-redis", "partition::tests::what_redis_still_has_is_not_handed_in", "the answers may have run out") },
     Plant { name: "mark-of-any-generation",      rule: "a watermark of another generation means nothing",                caught_by: unit("moim-bus-redis", "partition::tests::a_mark_of_another_generation_means_nothing", "assertion") },
     Plant { name: "stored-before-watermark",     rule: "`stored` is said when the watermark has passed",                 caught_by: redis("suite_single::stored_is_in_the_store", "stored, but not in the store") },
     Plant { name: "counts-added-up",             rule: "counts are absolute and never increments",                       caught_by: redis("suite_single::counts_are_absolute", "are counted instead of") },
@@ -81,7 +82,6 @@ pub(crate) const PLANTS: &[Plant] = &[
     Plant { name: "log-with-maxlen",             rule: "the log is never trimmed by its length",                         caught_by: drill("cassandra-stop") },
     Plant { name: "idle-while-unstored",         rule: "a room does not expire while it is not stored",                  caught_by: drill("store-away-idle") },
     Plant { name: "no-hand-in",                  rule: "what Redis has lost is handed in from the gateways' tails",      caught_by: drill("redis-wipe-unstored") },
-    Plant { name: "answers-have-run-out",        rule: "answers that Redis's clock has ended are handed in again",       caught_by: drill("clock-off") },
     Plant { name: "ring-by-length",              rule: "the ring never drops what is not stored",                        caught_by: drill("holder-kill") },
     Plant { name: "no-generation-check",         rule: "a script reads the replication id itself",                       caught_by: drill("replica-failover-alive") },
 ];
