@@ -4,6 +4,7 @@
 use std::{
     collections::HashSet,
     sync::{Arc, Mutex},
+    time::Instant,
 };
 
 use futures_util::{StreamExt, stream};
@@ -47,7 +48,7 @@ async fn bury(inner: &Inner, Buried { dead, told, cleared }: Buried) {
     for relayed in told {
         let (room, event) = (relayed.room.clone(), relayed.event.clone());
         inner.sink.deliver(relayed).await;
-        inner.presence.was_told(&room, &event);
+        inner.presence.was_told(Instant::now(), &room, &event);
         // It may have waited for so long that something newer was told before it.
         if let Some(now) = inner.presence.newer_than(&room, &event) {
             inner.deliver_count(&room, now);

@@ -216,7 +216,7 @@ impl Inner {
             if self.sink.try_deliver(Relayed { room: room.clone(), event: event.clone() }).is_err() {
                 return false;
             }
-            self.presence.was_told(room, &event);
+            self.presence.was_told(Instant::now(), room, &event);
             match self.presence.newer_than(room, &event) {
                 Some(newer) => event = newer,
                 None => return true,

@@ -104,10 +104,10 @@ impl Held {
         }
     }
 
-    /// The lease of this log is this node's for another while.
-    pub(crate) fn renewed(&self, partition: u32) {
+    /// The lease of this log is this node's for another while, since it was asked for.
+    pub(crate) fn renewed(&self, partition: u32, asked: Instant) {
         if let Some(log) = self.lock().logs.get(&partition) {
-            *locked(&log.renewed) = Instant::now();
+            *locked(&log.renewed) = asked;
         }
     }
 

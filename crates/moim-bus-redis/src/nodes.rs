@@ -268,7 +268,7 @@ pub(crate) async fn lease_all(inner: &Arc<Inner>, site: &Site) {
 }
 
 async fn lease_one(inner: &Arc<Inner>, site: &Site, partition: u32) {
-    let own = inner.config.node;
+    let (own, asked) = (inner.config.node, Instant::now());
     let is_ours = site.beat.owner_of(partition).is_none_or(|owner| owner == own);
     let holds = inner.logs.holds(partition);
     let what = match (holds, is_ours) {
@@ -286,7 +286,7 @@ async fn lease_one(inner: &Arc<Inner>, site: &Site, partition: u32) {
     match lease(inner, site, partition, what).await {
         Ok(holder) if holder == name(own, false) => match (what, holds) {
             ("take", false) => inner.logs.begin(partition, || PartitionLog::new(inner.clone(), partition)),
-            _ => inner.logs.renewed(partition),
+            _ => inner.logs.renewed(partition, asked),
         },
         Ok(holder) => {
             inner.logs.seen_free(partition, holder.is_empty());

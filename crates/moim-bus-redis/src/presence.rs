@@ -11,7 +11,7 @@ use std::{
 };
 
 use moim_bus::{GiveBack, HERE_NAMES_MAX, Here, Relayed};
-use moim_protocol::{NodeId, Notice, RoomEvent, RoomId, Timestamp};
+use moim_protocol::{NodeId, Notice, PresenceChange, RoomEvent, RoomId, Timestamp};
 
 pub(crate) use self::burial::Buried;
 use self::told::Told;
@@ -59,7 +59,7 @@ impl Nodes {
     }
 
     /// A read has ended, with or without an answer.
-    fn loaded(&mut self, all: Option<Vec<(NodeId, Here)>>, is_alive: impl Fn(NodeId) -> bool) {
+    fn loaded(&mut self, own: NodeId, all: Option<Vec<(NodeId, Here)>>, is_alive: impl Fn(NodeId) -> bool) {
         if let Some(all) = all {
             let (mut all, mut strangers): (HashMap<_, _>, HashMap<_, _>) =
                 all.into_iter().partition(|(node, _)| is_alive(*node));
@@ -76,7 +76,7 @@ impl Nodes {
             }
             self.nodes = all;
         }
-        self.told.begins(self.total());
+        self.told.begins(self.total(), self.total() - self.on(own));
         self.loading = self.loading.saturating_sub(1);
         if self.loading == 0 {
             self.heard = HashSet::new();
@@ -224,11 +224,11 @@ impl Presence {
         let mut state = self.lock();
         let State { rooms, strange, alive, .. } = &mut *state;
         let nodes = rooms.get_mut(room)?;
-        nodes.loaded(all, |node| node == self.node || alive.contains_key(&node));
+        nodes.loaded(self.node, all, |node| node == self.node || alive.contains_key(&node));
         if !nodes.strangers.is_empty() {
             strange.insert(room.clone());
         }
-        state.compare(now, room);
+        state.compare(now, self.node, room);
         was_read.then(|| RoomEvent::Presence {
             notice: None,
             elsewhere: state.elsewhere(room, self.node),
@@ -270,7 +270,7 @@ impl Presence {
             None if is_own => false,
             None => return Vec::new(),
         };
-        state.compare(now, room);
+        state.compare(now, self.node, room);
         let elsewhere = state.elsewhere(room, self.node);
         let event = |notice| RoomEvent::Presence { notice, elsewhere, time };
         match notices.len() {
@@ -294,11 +294,18 @@ impl Presence {
     }
 
     /// It was delivered to the room's members.
-    pub(crate) fn was_told(&self, room: &RoomId, event: &RoomEvent) {
-        let RoomEvent::Presence { notice: Some(_), elsewhere, .. } = event else { return };
+    pub(crate) fn was_told(&self, now: Instant, room: &RoomId, event: &RoomEvent) {
+        let RoomEvent::Presence { notice: Some(notice), elsewhere, .. } = event else { return };
         let mut state = self.lock();
         let Some(nodes) = state.rooms.get_mut(room) else { return };
-        nodes.told.told(elsewhere + nodes.on(self.node));
+        let of_ours = notice.except.is_some_and(|member| member.node == self.node);
+        if of_ours && notice.change == PresenceChange::Join && nodes.told.is_news(*elsewhere) {
+            nodes.told.told_to_others(now);
+            state.off.insert(room.clone());
+            return;
+        }
+        let total = elsewhere + nodes.on(self.node);
+        nodes.told.told(total, *elsewhere);
         state.off.remove(room);
     }
 
@@ -339,10 +346,10 @@ impl State {
     }
 
     /// Whether members were told otherwise is to be known without looking at every room.
-    fn compare(&mut self, now: Instant, room: &RoomId) {
+    fn compare(&mut self, now: Instant, own: NodeId, room: &RoomId) {
         let Some(nodes) = self.rooms.get_mut(room) else { return };
         let total = nodes.total();
-        if nodes.told.is_off(now, total) {
+        if nodes.told.is_off(now, total, total - nodes.on(own)) {
             self.off.insert(room.clone());
         } else {
             self.off.remove(room);
@@ -352,7 +359,7 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use moim_protocol::{PresenceChange, UserName};
+    use moim_protocol::UserName;
 
     use super::*;
 

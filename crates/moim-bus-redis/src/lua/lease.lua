@@ -3,7 +3,8 @@
 redis.call('DEL', KEYS[2])
 local holder = redis.call('GET', KEYS[1])
 if holder == ARGV[1] then
-  if ARGV[3] == 'release' then redis.call('DEL', KEYS[1]) return '' end
+  -- To hold: by one who has no log of it, and whose release did not come here.
+  if ARGV[3] ~= 'take' then redis.call('DEL', KEYS[1]) return '' end
   redis.call('PEXPIRE', KEYS[1], ARGV[2])
   return holder
 end

@@ -20,11 +20,16 @@ local function is_open(gen_key, epoch)
 end
 -- The generation that a room's epoch is of: one that started by the clock has an epoch of its own within it.
 local function generation_of(epoch) return string.match(epoch, '^[^.]*') end
+-- How long a store that did not say how far a room went is not asked again.
+local UNSURE_MICROS = 10000000
 -- Whether only the store can say how far a room went: its head is of an older generation, of which Redis may have lost the end,
--- nobody has asked in this one, and whoever wants to know (`known`: the highest number it has seen, or '-') has not had the room open
--- since, or knows of more.
-local function is_in_doubt(epoch, of, checked, seq, known)
-  return generation_of(of) ~= epoch and checked ~= epoch and (known == '-' or tonumber(known) > seq)
+-- nobody has asked in this one (`checked`), and whoever wants to know (`known`: the highest number it has seen, or '-') has not had the
+-- room open since, or knows of more. Answers 'none', 'ask', or 'unsure': it was asked a moment ago, and did not say.
+local function doubt_of(epoch, of, checked, seq, known)
+  if generation_of(of) == epoch or checked == epoch then return 'none' end
+  if known ~= '-' and tonumber(known) <= seq then return 'none' end
+  local asked = checked and string.match(checked, '^' .. epoch .. '%?(%d+)$')
+  return asked and now_micros() - tonumber(asked) < UNSURE_MICROS and 'unsure' or 'ask'
 end
 -- Apart from every number that one generation can use in a room.
 local JUMP = 4294967296

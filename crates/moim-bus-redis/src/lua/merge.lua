@@ -29,7 +29,7 @@ for i = 6, #KEYS do
     elseif is_next(prev, epoch, stored_to) then
       prev = head.last
       event = seq .. ' ' .. prev .. string.match(event, '^%S+ %S+(.*)$')
-    elseif head.last ~= prev then
+    elseif prev ~= '-' and head.last ~= prev then
       -- What is missing between is in nobody's tail, so it is stored, and what is below it too.
       head.stored = math.max(head.stored, before)
       redis.call('DEL', KEYS[4])

@@ -20,8 +20,11 @@ end
 local function read_room()
   open, lid = is_open(KEYS[1], epoch)
   local read = redis.call('HMGET', KEYS[2], 'seq', 'epoch', 'stored', 'time', 'last', 'checked')
-  if not read[1] or is_in_doubt(epoch, read[2], read[6], tonumber(read[1]), ARGV[7]) then return end
+  local doubt = read[1] and doubt_of(epoch, read[2], read[6], tonumber(read[1]), ARGV[7])
+  if not read[1] or doubt == 'ask' then return end
   head = { seq = tonumber(read[1]), epoch = read[2], stored = tonumber(read[3]), time = tonumber(read[4]), last = read[5] }
+  -- Nobody can say what came last: what follows does not say it either, and then the store is asked for what stands between.
+  if doubt == 'unsure' then head.last = '-' end
   was_idle = head.stored >= head.seq
   -- A new generation may not have seen the last numbers of the old one: none is used twice.
   if generation_of(head.epoch) ~= epoch then head.seq, head.epoch, head.has_jumped = head.seq + JUMP, epoch, true end

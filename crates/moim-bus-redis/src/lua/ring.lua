@@ -4,7 +4,9 @@
 -- stored yet or '', row...}, newest row first.
 if not is_open(KEYS[1], ARGV[1]) then return { 'stale' } end
 local head = redis.call('HMGET', KEYS[2], 'seq', 'epoch', 'last', 'stored', 'version', 'late', 'checked')
-if not head[1] or is_in_doubt(ARGV[1], head[2], head[7], tonumber(head[1]), ARGV[5]) then return { 'init', number(now_micros()) } end
+local doubt = head[1] and doubt_of(ARGV[1], head[2], head[7], tonumber(head[1]), ARGV[5])
+if not head[1] or doubt == 'ask' then return { 'init', number(now_micros()) } end
+if doubt == 'unsure' then head[3] = '-' end
 local late, version, to, pending = late_of(head[6], KEYS[4]), head[5], '-', ''
 if late and late.is_pending then
   pending = number(late.low) .. ' ' .. number(late.high)

@@ -9,12 +9,12 @@ if not open then return 'stale' end
 local here = redis.call('HMGET', KEYS[2], 'seq', 'epoch', 'stored', 'time', 'checked')
 if here[1] then
   if generation_of(here[2]) == ARGV[1] or here[5] == ARGV[1] then return 'ok' end
+  -- First, as Redis at maxmemory refuses a script's first write, but not this one.
+  redis.call('HDEL', KEYS[2], 'checked')
   local is_behind = ARGV[5] ~= '' and ARGV[9] ~= '0' and tonumber(ARGV[4]) > tonumber(here[1])
   -- Rows that are not stored stand in the ring alone, and what the store has goes beyond them.
   if is_behind and tonumber(here[3]) < tonumber(here[1]) then return 'later' end
-  redis.call('HSET', KEYS[2], 'checked', ARGV[1])
-  -- Nobody can say what came last: what follows does not say it either, and then the store is asked for what stands between.
-  if ARGV[5] == '' then redis.call('HSET', KEYS[2], 'last', '-') end
+  redis.call('HSET', KEYS[2], 'checked', ARGV[5] == '' and ARGV[1] .. '?' .. number(now_micros()) or ARGV[1])
   if not is_behind then return 'ok' end
 elseif now_micros() - tonumber(ARGV[2]) > tonumber(ARGV[3]) then
   return 'old'
@@ -39,7 +39,8 @@ if of == '' then
   -- An epoch of its own: what was before is not the number before, and within an epoch numbers have no holes.
   seq, of = number(start), ARGV[1] .. '.' .. number(start)
 end
-redis.call('HSET', KEYS[2], 'seq', seq, 'epoch', of, 'stored', seq, 'time', number(math.max(tonumber(ARGV[7]), tonumber(here[4] or '0'))), 'last', ARGV[6], 'version', number(now_micros()))
+redis.call('HSET', KEYS[2], 'seq', seq, 'epoch', of, 'stored', seq, 'time', number(math.max(tonumber(ARGV[7]), tonumber(here[4] or '0'))), 'last', ARGV[6], 'version', number(now_micros()),
+  'checked', ARGV[1])
 redis.call('PEXPIRE', KEYS[2], ARGV[8])
 redis.call('PEXPIRE', KEYS[3], ARGV[8])
 return 'ok'

@@ -31,7 +31,7 @@ impl Presence {
         let mut has_more = |room: &RoomId| rooms.get_mut(room).is_some_and(|nodes| nodes.let_in(alive));
         let more: Vec<_> = strange.extract_if(|room| has_more(room)).collect();
         strange.give_back();
-        more.iter().for_each(|room| state.compare(now, room));
+        more.iter().for_each(|room| state.compare(now, self.node, room));
         more
     }
 
@@ -79,7 +79,7 @@ impl Presence {
             };
             let gone: Vec<_> = state.rooms.iter_mut().filter_map(gone).collect();
             for (room, here) in gone {
-                state.compare(now, &room);
+                state.compare(now, self.node, &room);
                 let elsewhere = state.elsewhere(&room, self.node);
                 let notice = here.names.first().filter(|_| here.count > 0).map(|username| Notice {
                     change: PresenceChange::Leave,

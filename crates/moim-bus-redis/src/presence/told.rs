@@ -2,7 +2,10 @@
 //! was taken for dead is back, a notice was lost, or spared while Redis was full.
 //! Not here: who is here (`presence`), the notices of those who come and go (`moim-core`).
 
-use std::time::{Duration, Instant};
+use std::{
+    cmp::Ordering,
+    time::{Duration, Instant},
+};
 
 use moim_bus::Here;
 use moim_protocol::{Notice, PresenceChange, UserName};
@@ -15,23 +18,38 @@ pub(super) const SETTLE: Duration = Duration::from_secs(3);
 pub(super) struct Told {
     /// Over all nodes. `None`: nothing was known yet, and those who join are told by their welcome.
     total: Option<u64>,
+    /// How many of those were on other nodes.
+    elsewhere: u64,
     /// Since when there are more or fewer.
     differs: Option<Instant>,
+    /// Somebody was not told: who had just come, and was welcomed with what was known then.
+    but_one: bool,
     /// Who came and who went last, of those who are not told of.
     came: Option<UserName>,
     went: Option<UserName>,
 }
 
 impl Told {
-    /// Members were told that so many are here.
-    pub(super) fn told(&mut self, total: u64) {
-        *self = Self { total: Some(total), ..Self::default() };
+    /// Members were told that so many are here, so many of them on other nodes.
+    pub(super) fn told(&mut self, total: u64, elsewhere: u64) {
+        *self = Self { total: Some(total), elsewhere, ..Self::default() };
+    }
+
+    /// Whether there are more or fewer on other nodes than was told.
+    pub(super) fn is_news(&self, elsewhere: u64) -> bool {
+        self.total.is_some() && self.elsewhere != elsewhere
+    }
+
+    /// All were told but the one whose coming it was, who may have come before the news.
+    pub(super) fn told_to_others(&mut self, now: Instant) {
+        self.but_one = true;
+        self.differs.get_or_insert(now);
     }
 
     /// What is there before the first members are live is theirs to begin with.
-    pub(super) fn begins(&mut self, total: u64) {
+    pub(super) fn begins(&mut self, total: u64, elsewhere: u64) {
         if self.total.is_none() {
-            self.told(total);
+            self.told(total, elsewhere);
         }
     }
 
@@ -39,21 +57,26 @@ impl Told {
     pub(super) fn changed(&mut self, before: Option<&Here>, after: Option<&Here>) {
         let count = |here: Option<&Here>| here.map_or(0, |here| here.count);
         match count(after).cmp(&count(before)) {
-            std::cmp::Ordering::Greater => self.came = one_more(before, after).or(self.came.take()),
-            std::cmp::Ordering::Less => self.went = one_more(after, before).or(self.went.take()),
-            std::cmp::Ordering::Equal => {}
+            Ordering::Greater => self.came = one_more(before, after).or(self.came.take()),
+            Ordering::Less => self.went = one_more(after, before).or(self.went.take()),
+            Ordering::Equal => {}
         }
     }
 
     /// So many are here now. Answers whether members were told otherwise.
-    pub(super) fn is_off(&mut self, now: Instant, total: u64) -> bool {
+    pub(super) fn is_off(&mut self, now: Instant, total: u64, elsewhere: u64) -> bool {
         match self.total {
-            Some(told) if told != total => {
+            Some(told) if told != total || self.but_one => {
                 self.differs.get_or_insert(now);
                 true
             }
+            Some(_) if self.elsewhere == elsewhere => {
+                self.told(total, elsewhere);
+                false
+            }
+            // As many came as went: those who come next are welcomed with one, and told of neither.
             Some(_) => {
-                self.told(total);
+                self.differs = None;
                 false
             }
             None => false,
@@ -66,12 +89,16 @@ impl Told {
             return None;
         }
         let told = self.total?;
-        let (change, username) = if total > told {
-            (PresenceChange::Join, self.came.clone()?)
-        } else {
-            (PresenceChange::Leave, self.went.clone()?)
+        let (came, went) = (self.came.clone(), self.went.clone());
+        let (came, went) =
+            (came.map(|it| (PresenceChange::Join, it)), went.map(|it| (PresenceChange::Leave, it)));
+        let (change, username) = match total.cmp(&told) {
+            Ordering::Greater => came?,
+            Ordering::Less => went?,
+            // As many came here as went elsewhere.
+            Ordering::Equal => went.or(came)?,
         };
-        let count = u32::try_from(total.abs_diff(told)).unwrap_or(u32::MAX);
+        let count = u32::try_from(total.abs_diff(told).max(1)).unwrap_or(u32::MAX);
         Some(Notice { change, username, count, except: None })
     }
 }
@@ -93,7 +120,7 @@ fn one_more(smaller: Option<&Here>, larger: Option<&Here>) -> Option<UserName> {
 #[cfg(test)]
 mod tests {
     use moim_bus::Relayed;
-    use moim_protocol::{NodeId, RoomEvent, RoomId, Timestamp};
+    use moim_protocol::{MemberKey, NodeId, RoomEvent, RoomId, Timestamp};
 
     use super::*;
     use crate::{
@@ -139,7 +166,7 @@ mod tests {
         fn heard(&self, seconds: u64, node: NodeId, names: &[&str], notices: Vec<Notice>) {
             let event = PresenceEvent { node, here: here(names), notices };
             for event in self.presence.heard(self.at(seconds), &self.room, Timestamp::default(), event) {
-                self.presence.was_told(&self.room, &event);
+                self.presence.was_told(self.at(seconds), &self.room, &event);
             }
         }
 
@@ -147,7 +174,7 @@ mod tests {
         fn due(&self, seconds: u64) -> Vec<(Notice, u64)> {
             let due = self.presence.untold(self.at(seconds), |_| Timestamp::default());
             let one = |Relayed { room, event }| {
-                self.presence.was_told(&room, &event);
+                self.presence.was_told(self.at(seconds), &room, &event);
                 let RoomEvent::Presence { notice: Some(notice), elsewhere, .. } = event else {
                     panic!("{event:?}")
                 };
@@ -161,7 +188,7 @@ mod tests {
     fn a_node_that_is_back_from_the_dead_brings_its_members() {
         let case = Case::new();
         let Buried { told, .. } = case.presence.bury(case.at(8), Timestamp::default());
-        told.iter().for_each(|relayed| case.presence.was_told(&case.room, &relayed.event));
+        told.iter().for_each(|relayed| case.presence.was_told(case.at(8), &case.room, &relayed.event));
         assert!(case.due(20).is_empty(), "they were told");
         case.heard(20, OTHER, &["lee", "park"], Vec::new());
         assert!(case.due(22).is_empty(), "a notice may be on its way");
@@ -192,6 +219,26 @@ mod tests {
         assert_eq!(case.due(8), [(notice(PresenceChange::Join, "lee", 1), 2)]);
         case.heard(9, OWN, &[], Vec::new());
         assert_eq!(case.due(12), [(notice(PresenceChange::Leave, "kim", 1), 2)], "of this node, too");
+    }
+
+    /// Who comes is welcomed with what is known, and not told of its own coming.
+    #[test]
+    fn who_came_before_the_news_is_told_of_it() {
+        let case = Case::new();
+        let joins = |name: &str| {
+            let except = Some(MemberKey { node: OWN, connection: 7 });
+            vec![Notice { except, ..notice(PresenceChange::Join, name, 1) }]
+        };
+        case.heard(1, OWN, &["kim", "mina"], joins("mina"));
+        assert!(case.due(9).is_empty(), "nothing was news");
+        // Mina's welcome knew of nobody more, and everybody else hears of choi by the count of another notice.
+        case.heard(10, OTHER, &["lee", "park", "choi"], Vec::new());
+        case.heard(11, OWN, &["kim", "mina", "jun"], joins("jun"));
+        assert_eq!(case.due(13), [(notice(PresenceChange::Join, "jun", 2), 3)]);
+        case.heard(20, OTHER, &["lee", "park"], Vec::new());
+        case.heard(21, OWN, &["kim", "mina", "jun", "han"], joins("han"));
+        assert_eq!(case.due(24), [(notice(PresenceChange::Leave, "choi", 1), 2)], "as many as were told");
+        assert!(case.due(40).is_empty(), "once");
     }
 
     #[test]

@@ -15,6 +15,7 @@ const SEED: &str = include_str!("../../src/lua/seed.lua");
 const COMMIT: &str = include_str!("../../src/lua/commit.lua");
 const MERGE: &str = include_str!("../../src/lua/merge.lua");
 const HAND_IN: &str = include_str!("../../src/lua/hand_in.lua");
+const LEASE: &str = include_str!("../../src/lua/lease.lua");
 
 const EPOCH: &str = "e";
 const HOUR_MS: u64 = 3_600_000;
@@ -81,11 +82,19 @@ impl Room {
 
     /// Merges rows of these numbers, each after the one before it.
     async fn merge(&self, numbers: std::ops::RangeInclusive<u64>) -> String {
+        self.merge_after(numbers, |seq| (seq - 1).to_string()).await
+    }
+
+    async fn merge_after(
+        &self,
+        numbers: std::ops::RangeInclusive<u64>,
+        prev: impl Fn(u64) -> String,
+    ) -> String {
         let mut keys: Vec<_> = ["gen", "absent", "head", "ring", "log"].map(str::to_owned).into();
         let mut args: Vec<_> = [EPOCH, "1"].map(str::to_owned).into();
         for seq in numbers {
             keys.push(format!("answer{seq}"));
-            let (seq, prev) = (seq.to_string(), (seq - 1).to_string());
+            let (seq, prev) = (seq.to_string(), prev(seq));
             args.extend([&*seq, &prev, &seq, EPOCH, HASH, "600000", "id", "-", "event"].map(str::to_owned));
         }
         let (keys, args): (Vec<_>, Vec<_>) =
@@ -159,12 +168,43 @@ async fn a_head_of_an_older_generation_is_asked_of_the_store_once() {
     // The store cannot be asked: the room goes on, and does not say after what.
     of_older().await;
     assert_eq!(room.seed_by_the_clock(&asked).await, "ok");
+    assert_eq!(room.ring("-").await[3], "-");
+    assert_eq!(room.ring("5").await[3], "5", "it has had the room open since");
     assert_eq!(room.publish("answer6").await[2], "-");
+    // It is asked again, and what it says then counts.
+    of_older().await;
+    let long_ago = room.now_micros().await - 10_000_001;
+    let _: i64 = room.redis.ask(&format!("HSET head checked {EPOCH}?{long_ago}")).await;
+    assert_eq!(room.ring("-").await[0], "init", "a store that was silent once is never asked again");
+    assert_eq!(room.seed_of_row(&asked, 5).await, "ok");
+    assert_eq!(room.ring("-").await[..4], ["ok", "5", "older", "5"]);
     // What is not stored stands in the ring alone.
     of_older().await;
     let _: i64 = room.redis.ask("HSET head stored 4").await;
     assert_eq!(room.seed_of_row(&asked, 9).await, "later");
     assert_eq!(room.ring("-").await[0], "init");
+}
+
+/// Its newest row is of an older generation, and it was asked for in this one.
+#[tokio::test]
+async fn a_room_that_was_not_here_is_asked_of_the_store_once() {
+    let room = Room::of("open").await;
+    let asked = room.now_micros().await.to_string();
+    let args = [EPOCH, &asked, "600000000", "5", "older", "5", "0", "3600000", "1", "5", "event"];
+    assert_eq!(room.call::<String>(SEED, &["gen", "head", "ring"], &args).await, "ok");
+    assert_eq!(room.ring("-").await[..4], ["ok", "5", "older", "5"], "it is asked for twice");
+}
+
+/// Its release did not come here, and whoever should drain it now waits for it to be free.
+#[tokio::test]
+async fn a_lease_of_one_who_does_not_drain_is_given_up() {
+    let room = Room::of("open").await;
+    let lease =
+        async |node, what| -> String { room.call(LEASE, &["lease", "absent"], &[node, "5000", what]).await };
+    assert_eq!(lease("a", "take").await, "a");
+    assert_eq!(lease("b", "take").await, "a");
+    assert_eq!(lease("a", "hold").await, "", "it is kept for ever, and nobody drains");
+    assert_eq!(lease("b", "take").await, "b");
 }
 
 /// Or an old one would bring back an old head, once the room has been here, grown, and gone again.
@@ -268,6 +308,16 @@ async fn what_nobody_hands_in_is_stored() {
     assert_eq!(room.merge(8..=9).await, "merging");
     assert_eq!(room.head("stored").await, "7", "it is in nobody's tail");
     assert_eq!(room.ids("ring").await, ["8", "9"]);
+}
+
+/// Nobody knows what came before it, so it says nothing of what is stored.
+#[tokio::test]
+async fn a_row_that_does_not_say_after_what_stores_nothing() {
+    let room = Room::of("merging").await;
+    assert_eq!(room.merge(4..=5).await, "merging");
+    assert_eq!(room.merge_after(9..=9, |_| "-".to_owned()).await, "merging");
+    assert_eq!(room.head("stored").await, "3", "what is handed in is not stored");
+    assert_eq!(room.ids("ring").await, ["4", "5", "9"]);
 }
 
 /// It would be thrown away with the rest when the generation opens, and its node would think that it is safe.
