@@ -44,6 +44,7 @@ struct Place {
     /// A node of Cassandra that is asked as well, past every gateway
     #[arg(long, value_name = "HOST:PORT", requires = "keyspace")]
     cassandra: Option<String>,
+    /// Where its tables are
     #[arg(long)]
     keyspace: Option<String>,
 }
