@@ -4,7 +4,7 @@
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
     net::SocketAddr,
-    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    process::{ChildStdin, ChildStdout},
     sync::mpsc::{Receiver, TryRecvError, sync_channel},
     thread,
     time::Duration,
@@ -17,6 +17,7 @@ use crate::{
     fault::Fault,
     fleet::{Deaf, Fleet, open_all},
     handshake, interrupt,
+    own::Own,
 };
 
 const AT_ONCE: usize = 64;
@@ -62,9 +63,9 @@ pub(crate) fn run(args: &HoldArgs) -> Result<(), Fault> {
 
 /// Such a process, from outside; killed with this value.
 pub(crate) struct Holder {
-    child: Child,
-    /// Its end is the child's.
-    _lifeline: Option<ChildStdin>,
+    own: Own,
+    /// Its end is the process's.
+    _lifeline: ChildStdin,
     held: Receiver<String>,
 }
 
@@ -75,19 +76,13 @@ impl Holder {
         rooms: usize,
         room_prefix: &str,
     ) -> Result<Self, Fault> {
-        let own = std::env::current_exe().map_err(Fault::io("cannot find this program"))?;
-        let mut command = Command::new(own);
-        command.arg("hold").args(["--address", &address.to_string(), "--room-prefix", room_prefix]);
-        command.args(["--members", &members.to_string(), "--rooms", &rooms.to_string()]);
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(Fault::io("cannot start a process of connections"))?;
-        let (lifeline, stdout) = (child.stdin.take(), child.stdout.take());
+        let (address, members, rooms) = (address.to_string(), members.to_string(), rooms.to_string());
+        let place = ["hold", "--address", &address, "--room-prefix", room_prefix];
+        let words = place.into_iter().chain(["--members", &members, "--rooms", &rooms]);
+        let (own, lifeline, stdout) = Own::start(&words.map(str::to_owned).collect::<Vec<_>>())?;
         let (said, held) = sync_channel(1);
-        thread::spawn(move || said.send(stdout.map(first_line).unwrap_or_default()).ok());
-        Ok(Self { child, _lifeline: lifeline, held })
+        thread::spawn(move || said.send(first_line(stdout)).ok());
+        Ok(Self { own, _lifeline: lifeline, held })
     }
 
     /// Whether all are open; a fault if it ended instead.
@@ -103,15 +98,7 @@ impl Holder {
 
     /// All of its connections end now, by the kernel's hand.
     pub(crate) fn kill(&mut self) {
-        // An error means that it has ended by itself.
-        self.child.kill().ok();
-    }
-}
-
-impl Drop for Holder {
-    fn drop(&mut self) {
-        self.kill();
-        self.child.wait().ok();
+        self.own.kill();
     }
 }
 

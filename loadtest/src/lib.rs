@@ -15,6 +15,7 @@ mod http;
 mod interrupt;
 mod judge;
 mod ledger;
+mod own;
 mod page;
 mod play;
 mod process;

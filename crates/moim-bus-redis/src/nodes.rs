@@ -39,6 +39,9 @@ const LEASES_AT_ONCE: usize = 64;
 const MEMORY_SHED: u64 = 60;
 const MEMORY_FULL: u64 = 80;
 
+/// In place of a configuration's hash, by one who goes.
+const LEAVES: &str = "";
+
 /// Without either of them nobody can notice that its data are gone.
 pub(crate) const HIDDEN: &str = "it tells neither its replication id nor its run id, so a loss of its data could not be noticed. \
                                  Allow the command INFO to moim's user";
@@ -121,18 +124,12 @@ fn node_of(name: &str) -> Option<(NodeId, bool)> {
 /// Tells one Redis that this node lives, and takes note of what it says. Answers whether it said something.
 pub(crate) async fn beat(inner: &Inner, site: &Site) -> bool {
     let Some(place) = inner.map.partitions_of(&site.link).first().copied() else { return false };
-    let keys = [inner.keys.nodes(place), inner.keys.absent(place), inner.keys.config(place)];
-    let args = Args::new()
-        .with(name(inner.config.node, inner.config.drains))
-        .with(LEASE.as_millis())
-        .with(&inner.config_hash);
     let has_left = site.beat.has_left.lock().await;
     if *has_left {
         return false;
     }
     let asked = Instant::now();
-    let answered: Result<Vec<String>, CallError> =
-        site.link.call(&inner.scripts.heartbeat, &keys, args).await;
+    let answered = heartbeat(inner, site, place, &inner.config_hash).await;
     drop(has_left);
     match answered {
         Ok(words) => {
@@ -158,15 +155,26 @@ pub(crate) async fn leave(inner: &Inner, site: &Site) {
             }
         })
         .await;
-    let keys = [inner.keys.nodes(place), inner.keys.absent(place), inner.keys.config(place)];
-    let args =
-        Args::new().with(name(inner.config.node, inner.config.drains)).with(LEASE.as_millis()).with("");
     let mut has_left = site.beat.has_left.lock().await;
     *has_left = true;
-    let left: Result<Vec<String>, _> = site.link.call(&inner.scripts.heartbeat, &keys, args).await;
-    if let Err(error) = left {
+    if let Err(error) = heartbeat(inner, site, place, LEAVES).await {
         tracing::debug!(redis = %site.link.name, %error, "the leave was not told; the lease ends by itself");
     }
+}
+
+/// Of the last word as of all before it: the script goes by how long every lease is.
+async fn heartbeat(
+    inner: &Inner,
+    site: &Site,
+    place: u32,
+    config_hash: &str,
+) -> Result<Vec<String>, CallError> {
+    let keys = [inner.keys.nodes(place), inner.keys.absent(place), inner.keys.config(place)];
+    let args = Args::new()
+        .with(name(inner.config.node, inner.config.drains))
+        .with(LEASE.as_millis())
+        .with(config_hash);
+    site.link.call(&inner.scripts.heartbeat, &keys, args).await
 }
 
 fn take_note(inner: &Inner, site: &Site, asked: Instant, words: &[String]) {

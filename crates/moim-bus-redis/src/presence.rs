@@ -76,7 +76,7 @@ impl Nodes {
             }
             self.nodes = all;
         }
-        self.told.begins(self.total(), self.total() - self.on(own));
+        self.told.begins(self.total(), self.elsewhere(own));
         self.loading = self.loading.saturating_sub(1);
         if self.loading == 0 {
             self.heard = HashSet::new();
@@ -86,11 +86,12 @@ impl Nodes {
     /// Strangers who live are none. Answers whether there were any.
     fn let_in(&mut self, alive: &HashMap<NodeId, Instant>) -> bool {
         let known: Vec<_> = self.strangers.extract_if(|node, _| alive.contains_key(node)).collect();
-        for (node, here) in &known {
-            self.told.changed(None, Some(here));
-            self.nodes.insert(*node, here.clone());
+        let were_there = !known.is_empty();
+        for (node, here) in known {
+            self.told.changed(None, Some(&here));
+            self.nodes.insert(node, here);
         }
-        !known.is_empty()
+        were_there
     }
 
     fn total(&self) -> u64 {
@@ -99,6 +100,10 @@ impl Nodes {
 
     fn on(&self, node: NodeId) -> u64 {
         self.nodes.get(&node).map_or(0, |here| here.count)
+    }
+
+    fn elsewhere(&self, own: NodeId) -> u64 {
+        self.total() - self.on(own)
     }
 }
 
@@ -342,14 +347,14 @@ impl State {
     }
 
     fn elsewhere(&self, room: &RoomId, own: NodeId) -> u64 {
-        self.rooms.get(room).map_or(0, |nodes| nodes.total() - nodes.on(own))
+        self.rooms.get(room).map_or(0, |nodes| nodes.elsewhere(own))
     }
 
     /// Whether members were told otherwise is to be known without looking at every room.
     fn compare(&mut self, now: Instant, own: NodeId, room: &RoomId) {
         let Some(nodes) = self.rooms.get_mut(room) else { return };
-        let total = nodes.total();
-        if nodes.told.is_off(now, total, total - nodes.on(own)) {
+        let (total, elsewhere) = (nodes.total(), nodes.elsewhere(own));
+        if nodes.told.is_off(now, total, elsewhere) {
             self.off.insert(room.clone());
         } else {
             self.off.remove(room);

@@ -17,7 +17,7 @@ use super::{
 
 /// Handshakes on their way while everybody comes in: a storm is an event, not a beginning.
 const AT_ONCE: usize = 128;
-const JOIN_SECONDS: u64 = 300;
+pub(super) const JOIN_SECONDS: u64 = 300;
 /// After the last notice of a join.
 const QUIET: Duration = Duration::from_millis(1500);
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(90);

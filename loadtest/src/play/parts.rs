@@ -4,7 +4,7 @@
 
 use std::{
     io::{BufRead, BufReader, Write},
-    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    process::{ChildStdin, ChildStdout},
     sync::mpsc::{Receiver, TryRecvError, sync_channel},
     thread,
     time::{Duration, Instant},
@@ -13,19 +13,20 @@ use std::{
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use crate::{fault::Fault, interrupt, progress};
+use crate::{fault::Fault, interrupt, own::Own, progress};
 
 use super::{
     Place,
     control::{BEGIN, Control},
+    course::JOIN_SECONDS,
     file::Scenario,
     found::Found,
     one,
 };
 
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// Everybody joins within five minutes, or the process says why not.
-const JOIN_TIMEOUT: Duration = Duration::from_secs(330);
+/// Longer than a process waits, which says why.
+const JOIN_TIMEOUT: Duration = Duration::from_secs(JOIN_SECONDS + 30);
 /// What it says of itself waits so long to be read, in lines.
 const LINES_MAX: usize = 16;
 
@@ -128,8 +129,8 @@ fn look(running: &mut [Part]) -> Result<(), Fault> {
 
 /// One of them, from outside; killed with this value.
 struct Part {
-    child: Child,
-    /// Its end is the child's.
+    _own: Own,
+    /// Its end is the process's.
     orders: ChildStdin,
     told: Receiver<Told>,
     phase: String,
@@ -138,18 +139,9 @@ struct Part {
 
 impl Part {
     fn start(scenario: &Scenario, place: &Place, room_prefix: &str, seed: u64) -> Result<Self, Fault> {
-        let own = std::env::current_exe().map_err(Fault::io("cannot find this program"))?;
-        let mut command = Command::new(own);
-        command.args(["part", "--room-prefix", room_prefix, "--seed", &seed.to_string()]);
-        command.args(place.words());
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(Fault::io("cannot start a process of members"))?;
-        let (Some(orders), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
-            return Err(Fault::wrong("a process of members has no pipes"));
-        };
+        let seed = seed.to_string();
+        let words = ["part", "--room-prefix", room_prefix, "--seed", &seed].map(str::to_owned);
+        let (own, orders, stdout) = Own::start(&[&words[..], &place.words()].concat())?;
         let (heard, told) = sync_channel(LINES_MAX);
         thread::spawn(move || {
             for one in lines(stdout) {
@@ -158,7 +150,7 @@ impl Part {
                 }
             }
         });
-        let mut part = Self { child, orders, told, phase: "joining".into(), found: None };
+        let mut part = Self { _own: own, orders, told, phase: "joining".into(), found: None };
         let text = serde_json::to_string(scenario)
             .map_err(|error| Fault::Usage(format!("the scenario cannot be told: {error}")))?;
         part.order(&text)?;
@@ -184,14 +176,6 @@ impl Part {
                 }
             }
         }
-    }
-}
-
-impl Drop for Part {
-    fn drop(&mut self) {
-        // An error means that it has ended by itself.
-        self.child.kill().ok();
-        self.child.wait().ok();
     }
 }
 

@@ -14,8 +14,10 @@ if here[1] then
   local is_behind = ARGV[5] ~= '' and ARGV[9] ~= '0' and tonumber(ARGV[4]) > tonumber(here[1])
   -- Rows that are not stored stand in the ring alone, and what the store has goes beyond them.
   if is_behind and tonumber(here[3]) < tonumber(here[1]) then return 'later' end
-  redis.call('HSET', KEYS[2], 'checked', ARGV[5] == '' and ARGV[1] .. '?' .. number(now_micros()) or ARGV[1])
-  if not is_behind then return 'ok' end
+  if not is_behind then
+    redis.call('HSET', KEYS[2], 'checked', ARGV[5] == '' and ARGV[1] .. '?' .. number(now_micros()) or ARGV[1])
+    return 'ok'
+  end
 elseif now_micros() - tonumber(ARGV[2]) > tonumber(ARGV[3]) then
   return 'old'
 end

@@ -89,9 +89,8 @@ impl Told {
             return None;
         }
         let told = self.total?;
-        let (came, went) = (self.came.clone(), self.went.clone());
-        let (came, went) =
-            (came.map(|it| (PresenceChange::Join, it)), went.map(|it| (PresenceChange::Leave, it)));
+        let came = self.came.clone().map(|name| (PresenceChange::Join, name));
+        let went = self.went.clone().map(|name| (PresenceChange::Leave, name));
         let (change, username) = match total.cmp(&told) {
             Ordering::Greater => came?,
             Ordering::Less => went?,
