@@ -61,6 +61,8 @@ test('who was offline has what they missed when they return', async () => {
   await jane.reads(['가기 전', ...missed]);
   await minsu.say('돌아온 뒤');
   for (const person of [minsu, jane]) await person.reads(['가기 전', ...missed, '돌아온 뒤']);
+  // One's own message has its number only with its answer.
+  await minsu.allStored();
   const [theirs, ours] = await Promise.all([jane.read(), minsu.read()]);
   assert.deepEqual(theirs.map(({ seq }) => seq), ours.map(({ seq }) => seq));
   assert.equal(await jane.part('gap').count(), 0);
