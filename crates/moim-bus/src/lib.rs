@@ -285,7 +285,8 @@ pub struct Receipt {
 pub struct Ring {
     /// The last number used, or the new base right after a jump.
     pub head: Position,
-    /// The number of the last message at or below the head: zero when there was none, `None` when unknown.
+    /// The number of the last message at or below the head: zero when there was none, `None` when unknown. Unknown beside rows:
+    /// see [`Ring::end_is_unknown`].
     pub last: Option<Seq>,
     /// Everything at or below this is in the store; what is above it may be only here ([`Bus::older`]).
     pub stored: Seq,
@@ -296,6 +297,15 @@ pub struct Ring {
     pub late: Option<(Seq, Seq)>,
     /// The newest messages, contiguous, oldest first, the last one being the head's.
     pub rows: Vec<Arc<Message>>,
+}
+
+impl Ring {
+    /// Whether more may have been said than its rows and its head show: the bus may have lost the end, and the store, which alone
+    /// can say, was asked a moment ago and did not.
+    #[must_use]
+    pub fn end_is_unknown(&self) -> bool {
+        self.last.is_none() && !self.rows.is_empty()
+    }
 }
 
 /// Whether the bus takes publishes.

@@ -167,7 +167,7 @@ impl Pages {
     pub(crate) async fn load(&self, room: &RoomId, from: Option<Seq>) -> Result<Loaded, BusError> {
         let ring = self.ring(room).await?;
         let until = Instant::now() + LOAD_STORE_TIMEOUT;
-        let head = ring.head.clone();
+        let (head, end_is_unknown) = (ring.head.clone(), ring.end_is_unknown());
         let mut walk = Walk::new(ring);
         loop {
             let reached = from.is_none_or(|from| walk.rows.first().is_some_and(|row| row.seq <= from));
@@ -180,7 +180,8 @@ impl Pages {
             }
         }
         walk.end_above_late();
-        Ok(Loaded { head, rows: walk.rows, floor: walk.floor, complete: walk.complete })
+        let complete = walk.complete && !end_is_unknown;
+        Ok(Loaded { head, rows: walk.rows, floor: walk.floor, complete })
     }
 
     /// One page more in front; `false` when there is none or it cannot be had.
@@ -239,13 +240,14 @@ impl Pages {
             }
             Err(error) => return Err(error),
         };
-        let (head, late) = (ring.head.clone(), ring.late);
+        let beyond = ring.end_is_unknown().then_some((ring.head.seq.next(), Seq(u64::MAX)));
+        let (head, missing) = (ring.head.clone(), [ring.late, beyond]);
         let walk = Walk::new(ring);
         let (rows, complete) = match wanted {
             PageWanted::Before(before) => self.page_before(room, walk, before, limit).await,
             PageWanted::After(after) => self.page_after(room, walk, after, limit).await,
         };
-        let lacks = late.is_some_and(|late| is_across(&rows, wanted, limit, late));
+        let lacks = missing.into_iter().flatten().any(|numbers| is_across(&rows, wanted, limit, numbers));
         Ok(Page { head: Some(head), rows, complete: complete && !lacks })
     }
 

@@ -49,6 +49,8 @@ struct FakeBus {
     takes: Duration,
     version: Arc<AtomicU64>,
     late: Option<(Seq, Seq)>,
+    /// It may have lost what came after the ring.
+    end_is_unknown: bool,
     is_away: bool,
     /// The ring is read, and then the bus is cut off.
     is_cut_off_midway: bool,
@@ -90,7 +92,7 @@ impl Bus for FakeBus {
             let none = Position { epoch: Epoch::trusted("e"), seq: Seq::ZERO };
             Ok(Ring {
                 head: last.map_or(none, |row| row.position()),
-                last: Some(last.map_or(Seq::ZERO, |row| row.seq)),
+                last: (!self.end_is_unknown).then(|| last.map_or(Seq::ZERO, |row| row.seq)),
                 stored: match self.unstored.first() {
                     Some(row) => Seq(row.seq.0 - 1),
                     None => last.map_or(Seq::ZERO, |row| row.seq),
@@ -373,6 +375,26 @@ async fn a_page_across_what_came_late_and_is_not_stored_is_not_complete() {
     }
     let loaded = pages.load(&room(), Some(Seq(10))).await.unwrap();
     assert_eq!((seqs(&loaded.rows), loaded.floor, loaded.complete), (vec![1000, 1001], Seq(12), false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_reaches_an_end_the_bus_may_have_lost_is_not_complete() {
+    let store = SlowStore::of(rows(1..=90), SECOND / 8);
+    let pages = pages(FakeBus { end_is_unknown: true, ..ring(91..=100) }, &store).pages;
+    for (wanted, limit, complete) in [
+        (PageWanted::Before(None), 5, false),
+        (PageWanted::Before(None), 50, false),
+        (PageWanted::Before(Some(Seq(102))), 50, false),
+        (PageWanted::Before(Some(Seq(101))), 50, true),
+        (PageWanted::After(Seq(95)), 5, true),
+        (PageWanted::After(Seq(95)), 6, false),
+        (PageWanted::After(Seq(100)), 1, false),
+    ] {
+        let page = pages.page(&room(), wanted, limit).await.unwrap();
+        assert_eq!(page.complete, complete, "{wanted:?} {limit}");
+    }
+    let loaded = pages.load(&room(), Some(Seq(60))).await.unwrap();
+    assert_eq!((loaded.rows.last().map(|row| row.seq), loaded.complete), (Some(Seq(100)), false));
 }
 
 #[tokio::test(start_paused = true)]
