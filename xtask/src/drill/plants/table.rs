@@ -33,6 +33,7 @@ pub(crate) const PLANTS: &[Plant] = &[
     // Pages and the writer.
     Plant { name: "store-before-ring",           rule: "a page reads the ring first, the store second",                  caught_by: unit("moim-gateway", "pages::tests::a_page_of_a_room_that_goes_on_is_whole", "assertion `left == right` failed") },
     Plant { name: "page-cache-without-version",  rule: "a row that comes late to the store empties the pages kept",      caught_by: unit("moim-gateway", "pages::tests::a_row_that_comes_to_the_store_late_is_not_missed_by_those_who_ask_then", "assertion `left == right` failed") },
+    Plant { name: "unknown-end-claims-whole",    rule: "a page up to an end that Redis may have lost is not whole",      caught_by: unit("moim-gateway", "pages::tests::a_page_that_reaches_an_end_the_bus_may_have_lost_is_not_complete", "assertion `left == right` failed") },
     Plant { name: "dead-without-proof",          rule: "only a row is a dead letter whose stub the store takes",         caught_by: unit("moim-gateway", "writer::tests::a_store_that_refuses_everything_makes_no_dead_letters", "assertion") },
     Plant { name: "stale-batch-is-written",      rule: "what is another node's log by now is not written",             caught_by: unit("moim-gateway", "writer::tests::what_may_be_another_nodes_is_not_written_but_read_again", "the log was not this node's") },
     Plant { name: "commit-before-store",         rule: "the log is trimmed when the store has answered",                 caught_by: drill("cassandra-stop") },
