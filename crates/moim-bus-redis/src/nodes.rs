@@ -12,6 +12,7 @@ use std::{
 use futures_util::{StreamExt, stream};
 use moim_bus::stable_hash;
 use moim_protocol::{NodeId, Timestamp};
+use tokio::time::timeout;
 
 use crate::{
     inner::{Inner, Site},
@@ -33,6 +34,8 @@ pub(crate) const PARTITION_LEASE: Duration = Duration::from_secs(5);
 pub(crate) const PARTITION_REFRESH: Duration = Duration::from_millis(1500);
 /// How often, a heartbeat apart: whoever took this node for dead may still be about to remove what is told first.
 const TELL_AGAIN: u8 = 2;
+/// How long the store may take to say whether anybody ever was here.
+const STORE_WAIT: Duration = Duration::from_millis(500);
 /// Lease calls under way at the same time.
 const LEASES_AT_ONCE: usize = 64;
 /// Of Redis's maxmemory, in percent: beyond the first typing and notices are not sent, beyond the second nothing is taken.
@@ -65,7 +68,7 @@ struct State {
     answered: Option<Instant>,
     /// Heartbeats with which everything this node knows of who is here is told again.
     tell_again: u8,
-    /// When it first knew this node, and whether nobody else was there.
+    /// When it first knew this node, and whether nobody else is there or ever was.
     registered: Option<(Instant, bool)>,
     /// Live nodes that drain logs.
     writers: Vec<NodeId>,
@@ -124,6 +127,8 @@ fn node_of(name: &str) -> Option<(NodeId, bool)> {
 /// Tells one Redis that this node lives, and takes note of what it says. Answers whether it said something.
 pub(crate) async fn beat(inner: &Inner, site: &Site) -> bool {
     let Some(place) = inner.map.partitions_of(&site.link).first().copied() else { return false };
+    // Before the heartbeat, whose answer tells the time.
+    let is_new = !site.beat.is_registered() && never_was(inner, place).await;
     let has_left = site.beat.has_left.lock().await;
     if *has_left {
         return false;
@@ -133,7 +138,7 @@ pub(crate) async fn beat(inner: &Inner, site: &Site) -> bool {
     drop(has_left);
     match answered {
         Ok(words) => {
-            take_note(inner, site, asked, &words);
+            take_note(inner, site, (asked, is_new), &words);
             return true;
         }
         Err(CallError::Refused(why)) => {
@@ -142,6 +147,12 @@ pub(crate) async fn beat(inner: &Inner, site: &Site) -> bool {
         Err(error) => tracing::debug!(redis = %site.link.name, %error, "no heartbeat"),
     }
     false
+}
+
+/// Whether nobody can have anything to hand in. A Redis that has lost everything shows a node that begins nobody, too.
+async fn never_was(inner: &Inner, partition: u32) -> bool {
+    let asked = timeout(STORE_WAIT, inner.source.generation(partition));
+    inner.config.has_store && matches!(asked.await, Ok(Ok(None)))
 }
 
 /// Says that it goes.
@@ -177,7 +188,7 @@ async fn heartbeat(
     site.link.call(&inner.scripts.heartbeat, &keys, args).await
 }
 
-fn take_note(inner: &Inner, site: &Site, asked: Instant, words: &[String]) {
+fn take_note(inner: &Inner, site: &Site, (asked, is_new): (Instant, bool), words: &[String]) {
     let [now, replication_id, config, used, max, policy, nodes @ ..] = words else { return };
     let number = |word: &String| word.parse::<u64>().unwrap_or_default();
     let beat = &site.beat;
@@ -210,7 +221,7 @@ fn take_note(inner: &Inner, site: &Site, asked: Instant, words: &[String]) {
     }
     state.unfit = unfit;
     if state.registered.is_none() {
-        let alone = silent.is_empty() && alive.iter().all(|(node, _)| *node == inner.config.node);
+        let alone = is_new && silent.is_empty() && alive.iter().all(|(node, _)| *node == inner.config.node);
         inner.presence.may_live(&silent, asked + LEASE);
         state.registered = Some((Instant::now(), alone));
     }

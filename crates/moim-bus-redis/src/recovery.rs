@@ -124,6 +124,10 @@ async fn step(inner: &Inner, site: &Site, partition: &Arc<Partition>) -> Result<
                 };
                 hand_in(inner, site, partition, (&epoch, round), &still_there, &keys).await?;
             }
+            // Who was here before hands in first, and may not have heard of it yet.
+            if !site.beat.is_known() {
+                return Ok(Step::Again);
+            }
             let wait = nodes::LEASE.as_millis();
             let args =
                 Args::new().with(&epoch).with(wait).with(round).with(nodes::name(inner.config.node, false));

@@ -19,8 +19,10 @@ use super::{
 };
 
 const LONGER_THAN_A_LEASE: Duration = Duration::from_secs(9);
-/// A node that is alone is ready long before.
-const LONG_ENOUGH_TO_BEGIN: Duration = Duration::from_secs(2);
+/// A node that waits for no lease to end is ready long before.
+const LONG_ENOUGH_TO_BEGIN: Duration = Duration::from_secs(5);
+/// Less than a new node gives those before it to be heard.
+const A_MOMENT: Duration = Duration::from_secs(1);
 
 /// Where a page begins.
 async fn ring(peer: &Peer, room: &RoomId) -> Ring {
@@ -108,6 +110,28 @@ async fn a_node_that_begins_on_an_old_copy_waits_for_those_it_names() {
     said.extend(talk(&peers, &room, "c", 10).await);
     let stored = nothing_is_lost(&rows, &peers, &room, &said).await;
     assert_eq!(stored.len(), 30);
+    assert!(peers[0].late().await.is_empty(), "nothing came late");
+}
+
+/// Redis shows it nobody, and the others have not heard yet that they are gone from there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_begins_as_redis_loses_everything_waits_for_those_before_it() {
+    let (rows, redis, room, prefix) =
+        (Rows::new(), OwnRedis::start().await, room("emptied"), format!("b{:x}", unused()));
+    let door = Proxy::before(redis.address(), AtEnd::Cut).await;
+    let knows = Peer::start(&rows, nth_config(&[door.url()], Topology::Single, &prefix, 1)).await;
+    knows.join(&room).await;
+    let mut peers = vec![knows];
+    let mut said = talk(&peers, &room, "a", 10).await;
+    door.hold();
+    redis.lose_everything().await;
+    peers.push(Peer::begin(&rows, nth_config(&[redis.url()], Topology::Single, &prefix, 0)));
+    sleep(A_MOMENT).await;
+    door.release();
+    until("the new one is ready", async || peers[1].bus.health() == BusHealth::Open).await;
+    peers[1].join(&room).await;
+    said.extend(talk(&peers, &room, "b", 10).await);
+    nothing_is_lost(&rows, &peers, &room, &said).await;
     assert!(peers[0].late().await.is_empty(), "nothing came late");
 }
 
