@@ -85,7 +85,7 @@ impl Beat {
         Timestamp { micros: own.saturating_add_signed(self.ahead.load(Ordering::Relaxed)) }
     }
 
-    /// Every node that is alive knows this one: if anything is lost, they wait for what it knows.
+    /// Every node that is alive knows this one, and has been heard: if anything is lost, they wait for what it knows, and it for them.
     pub(crate) fn is_known(&self) -> bool {
         self.lock().registered.is_some_and(|(since, alone)| alone || since.elapsed() >= REFRESH + REFRESH / 4)
     }

@@ -4,6 +4,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use rustix::process::{Pid, test_kill_process};
 
@@ -11,9 +12,13 @@ use crate::fault::Fault;
 use crate::workspace::Workspace;
 
 const PREFIX: &str = "run-";
+const DATA: &str = "data";
+
+/// How long the logs of a run that failed can be read. Other runs begin before anybody has.
+const KEPT: Duration = Duration::from_secs(24 * 3600);
 
 /// A folder for one run: `NAME.log` and `data/NAME` for each server. The data go with this value; the logs stay
-/// until the next run, so that a failed one can be read, or until `forget`.
+/// for a day, so that a failed one can be read, or until `forget`.
 pub(crate) struct Place {
     path: PathBuf,
     data: PathBuf,
@@ -21,12 +26,12 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Makes the folder, and sweeps out those of runs that are over.
+    /// Makes the folder, and sweeps out those of runs that have long been over.
     pub(crate) fn make(workspace: &Workspace, kind: &str) -> Result<Self, Fault> {
         let home = workspace.kept(kind);
         let path = home.join(format!("{PREFIX}{}", std::process::id()));
         sweep(&home);
-        let data = path.join("data");
+        let data = path.join(DATA);
         // One from a process that had our number is none of ours.
         fs::remove_dir_all(&path).ok();
         fs::create_dir_all(&data).map_err(Fault::io(format!("make {}", data.display())))?;
@@ -82,13 +87,21 @@ fn sweep(home: &Path) {
     for folder in folders.filter_map(Result::ok) {
         let name = folder.file_name();
         let id = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.parse().ok());
-        if id
+        let is_over = id
             .and_then(Pid::from_raw)
-            .is_some_and(|id| is_over(test_kill_process(id).map_err(io::Error::from)))
-        {
-            fs::remove_dir_all(folder.path()).ok();
-        }
+            .is_some_and(|id| is_over(test_kill_process(id).map_err(io::Error::from)));
+        match (is_over, is_old(&folder.path())) {
+            (true, true) => fs::remove_dir_all(folder.path()).ok(),
+            // Of one that was killed.
+            (true, false) => fs::remove_dir_all(folder.path().join(DATA)).ok(),
+            (false, _) => None,
+        };
     }
+}
+
+fn is_old(folder: &Path) -> bool {
+    let changed = fs::metadata(folder).and_then(|folder| folder.modified());
+    changed.is_ok_and(|changed| SystemTime::now().duration_since(changed).is_ok_and(|age| age >= KEPT))
 }
 
 /// A process that may not be signalled is somebody's, and not over.
@@ -102,14 +115,19 @@ mod tests {
     use std::env;
 
     #[test]
-    fn data_go_and_logs_stay_until_the_run_is_over_and_another_begins() {
+    fn data_go_and_logs_stay_for_a_day_after_the_run() {
         let root = env::temp_dir().join(format!("xtask-place-{}", std::process::id()));
         let workspace = Workspace { root: root.clone(), target: root.clone() };
         // No process has the largest number there is.
         let over = workspace.kept("servers").join(format!("{PREFIX}{}", i32::MAX));
         let other = workspace.kept("servers").join("something");
-        fs::create_dir_all(&over).unwrap();
+        fs::create_dir_all(over.join(DATA)).unwrap();
         fs::create_dir_all(&other).unwrap();
+        drop(Place::make(&workspace, "servers").unwrap());
+        assert!(over.exists() && !over.join(DATA).exists() && other.exists());
+        for folder in [&over, &other] {
+            fs::File::open(folder).unwrap().set_modified(SystemTime::now() - KEPT).unwrap();
+        }
         let place = Place::make(&workspace, "servers").unwrap();
         assert!(!over.exists() && other.exists());
         let (log, data) = (place.log("redis"), place.data("redis").unwrap());
@@ -118,7 +136,7 @@ mod tests {
         drop(place);
         assert!(log.exists() && !data.exists());
         Place::make(&workspace, "servers").unwrap().forget();
-        assert!(!log.exists());
+        assert!(!log.exists(), "of this process, and nothing went wrong");
 
         let kept = root.join("kept");
         let place = Place::make(&workspace, "servers").unwrap().with_data(kept.clone()).unwrap();
