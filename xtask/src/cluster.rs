@@ -53,6 +53,8 @@ pub(crate) struct Cluster {
     cassandra: Cassandra,
     keeps: bool,
     place: Place,
+    /// Held while they run.
+    _ports: Ports,
     /// Held while the kept data are in use.
     _lock: Option<File>,
 }
@@ -112,7 +114,7 @@ impl Cluster {
             gateway.ready()?;
         }
         let haproxy = Haproxy::start(&haproxy, args.port, &gateways, &place)?;
-        Ok(Self { haproxy, gateways, redis, cassandra, keeps: args.keep, place, _lock: lock })
+        Ok(Self { haproxy, gateways, redis, cassandra, keeps: args.keep, place, _ports: ports, _lock: lock })
     }
 
     /// Every process, the ones in front first.

@@ -56,6 +56,7 @@ pub(crate) struct Servers {
     cluster: Option<RedisCluster>,
     cassandra: Option<Cassandra>,
     variables: Vec<(&'static str, String)>,
+    ports: Ports,
     place: Place,
 }
 
@@ -65,17 +66,17 @@ impl Servers {
     pub(crate) fn start(workspace: &Workspace, kinds: &[Kind]) -> Result<Self, Fault> {
         let place = Place::make(workspace, "servers")?;
         let (singles, variables) = (Vec::new(), Vec::new());
-        let mut servers = Self { singles, cluster: None, cassandra: None, variables, place };
-        let mut ports = Ports::new();
+        let ports = Ports::new();
+        let mut servers = Self { singles, cluster: None, cassandra: None, variables, ports, place };
         let wants = |kind, name: &str| kinds.contains(&kind) && !is_given(name);
         // First, since it takes longest.
         if wants(Kind::Cassandra, CASSANDRA) {
             let source = cassandra::source(workspace)?;
-            let node = Cassandra::start(workspace, source, &servers.place, &mut ports, None)?;
+            let node = Cassandra::start(workspace, source, &servers.place, &mut servers.ports, None)?;
             servers.variables.push((CASSANDRA, node.address()));
             servers.cassandra = Some(node);
         }
-        servers.start_redis(workspace, |name| wants(Kind::Redis, name), &mut ports)?;
+        servers.start_redis(workspace, |name| wants(Kind::Redis, name))?;
         if wants(Kind::Haproxy, HAPROXY) {
             servers.variables.push((HAPROXY, tools::haproxy(workspace)?.display().to_string()));
         }
@@ -84,12 +85,7 @@ impl Servers {
 
     /// Always as processes, though Cassandra may come from Docker: tests start and kill Redis themselves, so the
     /// program must be here anyway, and a container would only add a second way to fail.
-    fn start_redis(
-        &mut self,
-        workspace: &Workspace,
-        wants: impl Fn(&str) -> bool,
-        ports: &mut Ports,
-    ) -> Result<(), Fault> {
+    fn start_redis(&mut self, workspace: &Workspace, wants: impl Fn(&str) -> bool) -> Result<(), Fault> {
         if ![REDIS, REDIS_SEVERAL, REDIS_CLUSTER, REDIS_SERVER].into_iter().any(&wants) {
             return Ok(());
         }
@@ -98,21 +94,22 @@ impl Servers {
             self.variables.push((REDIS_SERVER, program.display().to_string()));
         }
         if wants(REDIS) {
-            let redis = Redis::start(&program, "redis", &self.place, ports)?;
+            let redis = Redis::start(&program, "redis", &self.place, &mut self.ports)?;
             self.variables.push((REDIS, redis.url()));
             self.singles.push(redis);
         }
         if wants(REDIS_SEVERAL) {
             let mut urls = Vec::with_capacity(SEVERAL);
             for number in 1..=SEVERAL {
-                let redis = Redis::start(&program, &format!("redis-several-{number}"), &self.place, ports)?;
+                let redis =
+                    Redis::start(&program, &format!("redis-several-{number}"), &self.place, &mut self.ports)?;
                 urls.push(redis.url());
                 self.singles.push(redis);
             }
             self.variables.push((REDIS_SEVERAL, urls.join(",")));
         }
         if wants(REDIS_CLUSTER) {
-            let mut cluster = RedisCluster::start(&program, &self.place, ports)?;
+            let mut cluster = RedisCluster::start(&program, &self.place, &mut self.ports)?;
             cluster.join()?;
             self.variables.push((REDIS_CLUSTER, cluster.urls()));
             self.cluster = Some(cluster);
@@ -181,9 +178,10 @@ mod tests {
         let workspace = Workspace { root: crate::workspace::root(), target: target.clone() };
         let place = Place::make(&workspace, "servers").unwrap();
         let (singles, variables) = (Vec::new(), Vec::new());
-        let mut servers = Servers { singles, cluster: None, cassandra: None, variables, place };
+        let ports = Ports::new();
+        let mut servers = Servers { singles, cluster: None, cassandra: None, variables, ports, place };
         // Whatever is given from outside: this test is about those we start.
-        servers.start_redis(&workspace, |_| true, &mut Ports::new()).unwrap();
+        servers.start_redis(&workspace, |_| true).unwrap();
         servers.ready(&workspace).unwrap();
 
         let mut printenv = Command::new("env");

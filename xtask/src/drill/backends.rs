@@ -27,6 +27,8 @@ const POLL: Duration = Duration::from_millis(50);
 pub(crate) struct Store {
     cassandra: Cassandra,
     keyspaces: u32,
+    /// Its ports stay its own while it is stopped.
+    _ports: Ports,
 }
 
 impl Store {
@@ -36,8 +38,9 @@ impl Store {
             // Of the run before; that there was none is no fault.
             succeeds(Command::new("docker").args(["volume", "rm", "--force", VOLUME]));
         }
-        let cassandra = Cassandra::start(workspace, source, place, &mut Ports::new(), Some(VOLUME))?;
-        Ok(Self { cassandra, keyspaces: 0 })
+        let mut ports = Ports::new();
+        let cassandra = Cassandra::start(workspace, source, place, &mut ports, Some(VOLUME))?;
+        Ok(Self { cassandra, keyspaces: 0, _ports: ports })
     }
 
     pub(crate) fn ready(&mut self, workspace: &Workspace, place: &Place) -> Result<(), Fault> {

@@ -13,7 +13,7 @@ const RANGE: Range<u16> = 20_000..32_000;
 /// A run has all ports of a block to itself, or two that start servers in the same moment could give them the same.
 const BLOCK: u16 = 200;
 
-/// Gives each port once.
+/// Gives each port once. Whoever owns the servers keeps it for as long as one of them may start again: its ports go with it.
 pub(crate) struct Ports {
     next: Range<u16>,
     source: Source,
