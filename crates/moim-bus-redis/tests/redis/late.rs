@@ -127,6 +127,7 @@ async fn a_node_that_begins_as_redis_loses_everything_waits_for_those_before_it(
     redis.lose_everything().await;
     peers.push(Peer::begin(&rows, nth_config(&[redis.url()], Topology::Single, &prefix, 0)));
     sleep(A_MOMENT).await;
+    assert_ne!(peers[1].bus.health(), BusHealth::Open, "it did not wait for who may know more");
     door.release();
     until("the new one is ready", async || peers[1].bus.health() == BusHealth::Open).await;
     peers[1].join(&room).await;
