@@ -64,10 +64,7 @@ impl Servers {
     /// Starts them without waiting, so that something else can be done until they are ready. The first time it
     /// fetches what they are made of.
     pub(crate) fn start(workspace: &Workspace, kinds: &[Kind]) -> Result<Self, Fault> {
-        let place = Place::make(workspace, "servers")?;
-        let (singles, variables) = (Vec::new(), Vec::new());
-        let ports = Ports::new();
-        let mut servers = Self { singles, cluster: None, cassandra: None, variables, ports, place };
+        let mut servers = Self::none(workspace)?;
         let wants = |kind, name: &str| kinds.contains(&kind) && !is_given(name);
         // First, since it takes longest.
         if wants(Kind::Cassandra, CASSANDRA) {
@@ -81,6 +78,12 @@ impl Servers {
             servers.variables.push((HAPROXY, tools::haproxy(workspace)?.display().to_string()));
         }
         Ok(servers)
+    }
+
+    fn none(workspace: &Workspace) -> Result<Self, Fault> {
+        let (singles, variables) = (Vec::new(), Vec::new());
+        let place = Place::make(workspace, "servers")?;
+        Ok(Self { singles, cluster: None, cassandra: None, variables, ports: Ports::new(), place })
     }
 
     /// Always as processes, though Cassandra may come from Docker: tests start and kill Redis themselves, so the
@@ -176,10 +179,7 @@ mod tests {
     fn redis_is_ready_in_every_shape_and_ends_with_its_value() {
         let target = env::temp_dir().join(format!("xtask-servers-{}", std::process::id()));
         let workspace = Workspace { root: crate::workspace::root(), target: target.clone() };
-        let place = Place::make(&workspace, "servers").unwrap();
-        let (singles, variables) = (Vec::new(), Vec::new());
-        let ports = Ports::new();
-        let mut servers = Servers { singles, cluster: None, cassandra: None, variables, ports, place };
+        let mut servers = Servers::none(&workspace).unwrap();
         // Whatever is given from outside: this test is about those we start.
         servers.start_redis(&workspace, |_| true).unwrap();
         servers.ready(&workspace).unwrap();

@@ -87,15 +87,15 @@ fn sweep(home: &Path) {
     for folder in folders.filter_map(Result::ok) {
         let name = folder.file_name();
         let id = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.parse().ok());
-        let is_over = id
+        if !id
             .and_then(Pid::from_raw)
-            .is_some_and(|id| is_over(test_kill_process(id).map_err(io::Error::from)));
-        match (is_over, is_old(&folder.path())) {
-            (true, true) => fs::remove_dir_all(folder.path()).ok(),
-            // Of one that was killed.
-            (true, false) => fs::remove_dir_all(folder.path().join(DATA)).ok(),
-            (false, _) => None,
-        };
+            .is_some_and(|id| is_over(test_kill_process(id).map_err(io::Error::from)))
+        {
+            continue;
+        }
+        // The data are there still if it was killed.
+        let gone = if is_old(&folder.path()) { folder.path() } else { folder.path().join(DATA) };
+        fs::remove_dir_all(gone).ok();
     }
 }
 

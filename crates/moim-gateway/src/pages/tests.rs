@@ -17,6 +17,14 @@ fn seqs(rows: &[Arc<Message>]) -> Vec<u64> {
 
 const SECOND: Duration = Duration::from_secs(1);
 
+/// Pages, by what is wanted and how many.
+async fn say_whether_they_are_complete(pages: &Pages, cases: &[(PageWanted, usize, bool)]) {
+    for (wanted, limit, complete) in cases {
+        let page = pages.page(&room(), *wanted, *limit).await.unwrap();
+        assert_eq!(page.complete, *complete, "{wanted:?} {limit}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn all_who_ask_for_the_same_page_at_once_share_one_read_whatever_their_limit() {
     let store = SlowStore::of(rows(1..=900), SECOND);
@@ -151,8 +159,7 @@ async fn a_page_across_what_came_late_and_is_not_stored_is_not_complete() {
     let store = SlowStore::of(ring.clone(), SECOND);
     let bus = FakeBus { ring, late: Some((Seq(11), Seq(12))), ..FakeBus::default() };
     let pages = pages(bus, &store).pages;
-    let is_complete = async |wanted, limit| pages.page(&room(), wanted, limit).await.unwrap().complete;
-    for (wanted, limit, complete) in [
+    let cases = [
         (PageWanted::Before(None), 2, true),
         (PageWanted::Before(None), 3, false),
         (PageWanted::Before(Some(Seq(11))), 100, true),
@@ -161,9 +168,8 @@ async fn a_page_across_what_came_late_and_is_not_stored_is_not_complete() {
         (PageWanted::After(Seq(8)), 3, false),
         (PageWanted::After(Seq(11)), 1, false),
         (PageWanted::After(Seq(12)), 100, true),
-    ] {
-        assert_eq!(is_complete(wanted, limit).await, complete, "{wanted:?} {limit}");
-    }
+    ];
+    say_whether_they_are_complete(&pages, &cases).await;
     let loaded = pages.load(&room(), Some(Seq(10))).await.unwrap();
     assert_eq!((seqs(&loaded.rows), loaded.floor, loaded.complete), (vec![1000, 1001], Seq(12), false));
 }
@@ -172,7 +178,7 @@ async fn a_page_across_what_came_late_and_is_not_stored_is_not_complete() {
 async fn a_page_that_reaches_an_end_the_bus_may_have_lost_is_not_complete() {
     let store = SlowStore::of(rows(1..=90), SECOND / 8);
     let pages = pages(FakeBus { end_is_unknown: true, ..ring(91..=100) }, &store).pages;
-    for (wanted, limit, complete) in [
+    let cases = [
         (PageWanted::Before(None), 5, false),
         (PageWanted::Before(None), 50, false),
         (PageWanted::Before(Some(Seq(102))), 50, false),
@@ -180,10 +186,8 @@ async fn a_page_that_reaches_an_end_the_bus_may_have_lost_is_not_complete() {
         (PageWanted::After(Seq(95)), 5, true),
         (PageWanted::After(Seq(95)), 6, false),
         (PageWanted::After(Seq(100)), 1, false),
-    ] {
-        let page = pages.page(&room(), wanted, limit).await.unwrap();
-        assert_eq!(page.complete, complete, "{wanted:?} {limit}");
-    }
+    ];
+    say_whether_they_are_complete(&pages, &cases).await;
     let loaded = pages.load(&room(), Some(Seq(60))).await.unwrap();
     assert_eq!((loaded.rows.last().map(|row| row.seq), loaded.complete), (Some(Seq(100)), false));
 }
